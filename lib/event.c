@@ -186,6 +186,11 @@ bool event_set_previous(struct event *event, const char *status, int64_t complet
     return true;
 }
 
+bool event_is_over(const struct event *event)
+{
+    return event->kind == EVENT_API_THROTTLED && strcmp(event->note, EVENT_NOTE_OVER) == 0;
+}
+
 /* Copy a string to *place, which moves on behind it. */
 static const char *copy_into(char **place, const char *string)
 {

@@ -1,9 +1,9 @@
 /*
- * event: what people are told. The table of kinds, the record of one event, its deterministic id, and the rules that
- * decide when something is worth telling.
+ * event: what people are told. The table of kinds, the record of one event, its deterministic id, and the
+ * rules that decide when something is worth telling.
  *
- * Invariant: the same observation gives the same event id on every run and every host, so a receiver can drop second
- * copies and a lost store invents no new ids. An event owns all of its strings.
+ * Invariant: the same observation gives the same event id on every run and every host, so a receiver can drop
+ * second copies and a lost store invents no new ids. An event owns all of its strings.
  */
 #ifndef JOBWATCH_EVENT_H
 #define JOBWATCH_EVENT_H
@@ -48,9 +48,9 @@ enum event_kind {
 };
 
 struct event_type {
-    const char *name;        /* "job.completed" */
-    enum priority priority;  /* the usual one; an event may carry another */
-    const char *message_id;  /* 32 hexadecimal digits, journald's MESSAGE_ID; never changed once released */
+    const char *name;       /* "job.completed" */
+    enum priority priority; /* the usual one; an event may carry another */
+    const char *message_id; /* 32 hexadecimal digits, journald's MESSAGE_ID; never changed once released */
 };
 
 extern const struct event_type event_types[N_EVENT_KINDS];
@@ -67,8 +67,8 @@ bool priority_from_word(const char *word, enum priority *ret);
 
 /* The state a job was in before, for events about a change. */
 struct event_previous {
-    bool known;      /* false: the job was not known before, or the event is about no change of it */
-    char *status;    /* "" when not known */
+    bool known;   /* false: the job was not known before, or the event is about no change of it */
+    char *status; /* "" when not known */
     int64_t completed;
     int64_t failed;
 };
@@ -77,35 +77,38 @@ struct event {
     char id[EVENT_ID_SIZE];
     enum event_kind kind;
     enum priority priority;
-    bool reminder;     /* told before, and still so */
-    wall_time at;      /* when it was seen */
-    char *account;     /* the account's name in the configuration */
-    char *family;      /* the job type; "" for events about an account as a whole */
-    char *job_id;      /* "" for events that are about no job */
-    char *status;      /* the server's word; "" when there is no job */
+    bool reminder; /* told before, and still so */
+    wall_time at;  /* when it was seen */
+    char *account; /* the account's name in the configuration */
+    char *family;  /* the job type; "" for events about an account as a whole */
+    char *job_id;  /* "" for events that are about no job */
+    char *status;  /* the server's word; "" when there is no job */
     struct job_counts counts;
     struct event_previous previous;
     wall_time created_at;
     wall_time completed_at;
     wall_time expires_at;
-    char *note;        /* what the kind's sentence needs beside the fields: a reason, an age, a webhook's name; may be "" */
-    int64_t figure;    /* a number that belongs to the note: ms of age, jobs in progress, stretched interval in ms; 0 */
-    struct job_error *errors; /* n_errors of them, in one block with their strings; NULL when there are none */
+    char *note; /* what the kind's sentence needs beside the fields: a reason, an age, a webhook's name; may
+                   be "" */
+    int64_t figure; /* a number that belongs to the note: ms of age, jobs in progress, stretched interval in
+                       ms; 0 */
+    struct job_error
+        *errors; /* n_errors of them, in one block with their strings; NULL when there are none */
     size_t n_errors;
     size_t more_errors;
 };
 
 /*
- * Write the deterministic id: "evt_" and the lower-case RFC 4648 base32 (no padding) of SHA-256 over account, family,
- * job id, the kind's name and `distinct`, each preceded by its length (64 bits, big endian) so that no two tuples can
- * collide. False without memory, out untouched.
+ * Write the deterministic id: "evt_" and the lower-case RFC 4648 base32 (no padding) of SHA-256 over account,
+ * family, job id, the kind's name and `distinct`, each preceded by its length (64 bits, big endian) so that
+ * no two tuples can collide. False without memory, out untouched.
  */
 bool event_id(const char *account, const char *family, const char *job_id, enum event_kind kind,
               const char *distinct, char out[EVENT_ID_SIZE]);
 
 /*
- * A new event with copies of account and family; job may be NULL. Counts, times, status and job id are copied from job,
- * its errors too. Its id comes from event_id(). NULL without memory. Release with event_free.
+ * A new event with copies of account and family; job may be NULL. Counts, times, status and job id are copied
+ * from job, its errors too. Its id comes from event_id(). NULL without memory. Release with event_free.
  */
 struct event *event_new(enum event_kind kind, wall_time at, const char *account, const char *family,
                         const struct job *job, const char *distinct);
@@ -113,9 +116,13 @@ struct event *event_new(enum event_kind kind, wall_time at, const char *account,
 /* The note of an api.throttled that tells the end of it. */
 #define EVENT_NOTE_OVER "over"
 
-/* Set the note (copied; may be NULL for "") and the figure. Previous state likewise. False without memory, the event unchanged. */
+/* Set the note (copied; may be NULL for "") and the figure. Previous state likewise. False without memory,
+ * the event unchanged. */
 bool event_set_note(struct event *event, const char *note, int64_t figure);
 bool event_set_previous(struct event *event, const char *status, int64_t completed, int64_t failed);
+
+/* Whether it tells the end of what its kind is about: an api.throttled with EVENT_NOTE_OVER. */
+bool event_is_over(const struct event *event);
 
 /* Replace the errors by copies. False without memory, the event unchanged. */
 bool event_set_errors(struct event *event, const struct job_error *errors, size_t n, size_t more);
@@ -124,22 +131,22 @@ void event_free(struct event *event); /* NULL is fine */
 
 /* The [alerts] section: when something is worth telling. Times in ms. */
 struct alert_rules {
-    int64_t stalled_after;      /* 0: never */
-    int64_t failure_step;       /* 0: at each doubling */
-    double failure_ratio;       /* 0..1, failed / total from which failures_growing is an err */
-    int64_t expiring_before;    /* 0: never */
+    int64_t stalled_after;   /* 0: never */
+    int64_t failure_step;    /* 0: at each doubling */
+    double failure_ratio;    /* 0..1, failed / total from which failures_growing is an err */
+    int64_t expiring_before; /* 0: never */
     int64_t unreachable_after;
-    int64_t remind_every;       /* 0: never */
-    uint32_t capacity_warn;     /* jobs in progress, 1..JOB_CAPACITY; 0: never */
-    bool job_created;           /* whether job.created is told */
+    int64_t remind_every;   /* 0: never */
+    uint32_t capacity_warn; /* jobs in progress, 1..JOB_CAPACITY; 0: never */
+    bool job_created;       /* whether job.created is told */
 };
 
 /* The defaults of the design page. */
 extern const struct alert_rules alert_rules_default;
 
 /*
- * Whether a failed_count of `failed` is worth telling when `told` was told last (0: nothing yet): the first rise, then
- * each multiple of failure_step crossed, or each doubling when failure_step is 0.
+ * Whether a failed_count of `failed` is worth telling when `told` was told last (0: nothing yet): the first
+ * rise, then each multiple of failure_step crossed, or each doubling when failure_step is 0.
  */
 bool failures_worth_telling(const struct alert_rules *rules, int64_t told, int64_t failed);
 
