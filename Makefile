@@ -1,0 +1,246 @@
+# klv-jobwatch: GNU make. `make help` lists what can be asked for.
+#
+# Objects live under build/MODE: release (default), debug, sanitize, coverage. CC, CFLAGS, PREFIX, DESTDIR as usual.
+
+VERSION := 0.1.0
+
+MODE  ?= release
+CC    ?= cc
+BUILD := build/$(MODE)
+
+PREFIX       ?= /usr/local
+SBINDIR      ?= $(PREFIX)/sbin
+MANDIR       ?= $(PREFIX)/share/man
+DATADIR      ?= $(PREFIX)/share
+LIBDIR       ?= $(PREFIX)/lib
+SYSCONFDIR   ?= /etc
+UNITDIR      ?= $(LIBDIR)/systemd/system
+PRESETDIR    ?= $(LIBDIR)/systemd/system-preset
+CATALOGDIR   ?= $(LIBDIR)/systemd/catalog
+DOCDIR       ?= $(DATADIR)/doc/klv-jobwatch
+
+PYTHON := /usr/bin/python3
+
+# Debian's names. BUILD_DEPS build; CHECK_DEPS test and demonstrate; LINT_DEPS lint; FUZZ_DEPS fuzz.
+BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
+              libconfuse-dev libssl-dev libxxhash-dev
+CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
+              openssl ca-certificates procps util-linux iproute2 systemd
+LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev
+
+CORE_LIBS  := json-c libcrypto libconfuse libxxhash
+SHELL_LIBS := libuv libcurl libsystemd sqlite3
+
+ifeq ($(filter deps help clean uninstall,$(MAKECMDGOALS)),)
+HAVE_LIBS := $(shell pkg-config --exists $(CORE_LIBS) $(SHELL_LIBS) && echo yes)
+LIB_CFLAGS := $(if $(HAVE_LIBS),$(shell pkg-config --cflags $(CORE_LIBS) $(SHELL_LIBS)))
+endif
+CORE_LDLIBS  = $(shell pkg-config --libs $(CORE_LIBS)) -lm
+SHELL_LDLIBS = $(shell pkg-config --libs $(SHELL_LIBS)) $(CORE_LDLIBS)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wformat=2
+ifneq ($(WERROR),)
+WARNINGS += -Werror
+endif
+
+HARDEN_CFLAGS  := -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+CFLAGS_release  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(HARDEN_CFLAGS)
+LDFLAGS_release := $(HARDEN_LDFLAGS)
+CFLAGS_debug    := -Og -g3
+CFLAGS_sanitize := -O1 -g3 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_sanitize := -fsanitize=address,undefined
+CFLAGS_coverage := -O0 -g3 --coverage
+LDFLAGS_coverage := --coverage
+
+ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -DJOBWATCH_VERSION='"$(VERSION)"' $(WARNINGS) $(CFLAGS_$(MODE)) $(LIB_CFLAGS) -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS_$(MODE)) $(LDFLAGS)
+
+LIB_SRC    := $(wildcard lib/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c daemon/commands/*.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+SHELL_TEST_SRC := $(wildcard tests/integration/test_*.c)
+PROBE_SRC  := $(wildcard tests/integration/*_probe.c)
+SIM_SRC    := $(wildcard tests/sim/*.c)
+
+LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
+SHELL_OBJ  := $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJ))
+LIBJOBWATCH := $(BUILD)/libjobwatch.a
+PROGRAM    := $(BUILD)/klv-jobwatch
+UNIT_TESTS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+SHELL_TESTS := $(SHELL_TEST_SRC:tests/integration/%.c=$(BUILD)/tests/%)
+PROBES      := $(PROBE_SRC:tests/integration/%.c=$(BUILD)/tests/%)
+SIMULATORS  := $(SIM_SRC:tests/sim/%.c=$(BUILD)/tests/%)
+
+.PHONY: all
+all: need-libs $(PROGRAM)
+
+.PHONY: need-libs
+need-libs:
+	@test -n "$(HAVE_LIBS)" || { echo "libraries are missing: run 'make deps' (Debian), or install: $(BUILD_DEPS)" >&2; exit 1; }
+
+$(LIBJOBWATCH): $(LIB_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(PROGRAM): $(DAEMON_OBJ) $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+TEST_CFLAGS = -DTEST_DATA_DIR='"$(CURDIR)/tests/data"'
+$(BUILD)/tests/unit/%.o $(BUILD)/tests/integration/%.o $(BUILD)/tests/sim/%.o: CFLAGS += $(TEST_CFLAGS)
+
+$(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS) -lcmocka
+
+$(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHELL_OBJ) $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS) -lcmocka -lpthread
+
+$(SIMULATORS): $(BUILD)/tests/%: $(BUILD)/tests/sim/%.o $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
+
+-include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/%.d) $(SHELL_TEST_SRC:%.c=$(BUILD)/%.d) \
+         $(PROBE_SRC:%.c=$(BUILD)/%.d) $(SIM_SRC:%.c=$(BUILD)/%.d)
+.SECONDARY:
+
+.PHONY: unit
+unit: $(UNIT_TESTS) $(SHELL_TESTS) ## build and run the tests in C
+	@set -e; for t in $(UNIT_TESTS) $(SHELL_TESTS); do echo "== $$t"; $(TEST_WRAPPER) $$t; done
+
+.PHONY: integration
+integration: all $(PROBES) ## run the daemon's tests against the simulated API
+	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(PYTEST_ARGS)
+
+.PHONY: check
+check: deps ## install what is missing, build, run every test
+	$(MAKE) all
+	$(MAKE) unit
+	$(MAKE) integration
+	$(MAKE) manlint
+
+.PHONY: demo
+demo: deps ## install what is missing, build, show it at work for half a minute
+	$(MAKE) all
+	$(PYTHON) tests/sim/demo.py $(BUILD)/klv-jobwatch
+
+.PHONY: deps
+deps: ## install the Debian packages that building and testing need (nothing is done when all are there)
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(BUILD_DEPS) $(CHECK_DEPS) 2>/dev/null | \
+	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(BUILD_DEPS) $(CHECK_DEPS)", want); \
+	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+
+.PHONY: deps-lint
+deps-lint: ## install what linting, sanitizing and fuzzing need
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(LINT_DEPS) 2>/dev/null | \
+	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(LINT_DEPS)", want); \
+	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+
+# Becomes root only when there is something to install and we are not root.
+APT_INSTALL = $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c \
+  'apt-get update -qq && exec apt-get install -y -qq --no-install-recommends "$$@"' apt-get
+
+ALL_C := $(wildcard lib/*.[ch] daemon/*.[ch] daemon/commands/*.[ch] tests/unit/*.[ch] tests/integration/*.[ch] \
+                    tests/sim/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+ALL_SH := .ci/run $(wildcard tests/*/*.sh)
+MANPAGES := config/klv-jobwatch.8 config/klv-jobwatch.conf.5
+
+.PHONY: lint
+lint: deps-lint format-check manlint ## clang-tidy, cppcheck, shellcheck, layout, man pages, the wall around lib/
+	cppcheck --quiet --std=c17 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem -D_GNU_SOURCE lib daemon
+	clang-tidy --quiet --warnings-as-errors='*' $(LIB_SRC) $(DAEMON_SRC) -- -std=gnu17 -D_GNU_SOURCE -DJOBWATCH_VERSION='""' \
+	  $(LIB_CFLAGS)
+	shellcheck $(ALL_SH)
+	@! grep -nE '#include <(uv\.h|curl/|sqlite3\.h|systemd/)|\b(time|clock_gettime|gettimeofday|random|rand|getrandom)\(' \
+	  lib/*.[ch] || { echo "lib/ is the core: no I/O, no clock, no chance" >&2; exit 1; }
+
+.PHONY: format-check
+format-check: ## whether clang-format would change anything
+	clang-format --dry-run --Werror $(ALL_C)
+
+.PHONY: format
+format: ## let clang-format lay out all C
+	clang-format -i $(ALL_C)
+
+.PHONY: manlint
+manlint: ## check the man pages
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning $(MANPAGES) && echo "man pages: fine"; \
+	else echo "man pages: not checked, mandoc is missing (make deps-lint)"; fi
+
+.PHONY: sanitize
+sanitize: deps-lint ## every test again under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) MODE=sanitize all unit integration
+
+.PHONY: valgrind
+valgrind: deps-lint ## the tests in C under valgrind
+	$(MAKE) MODE=debug unit TEST_WRAPPER='valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect,possible --trace-children=no'
+
+.PHONY: warnings
+warnings: ## both compilers with every warning an error
+	$(MAKE) MODE=release BUILD=build/gcc CC=gcc WERROR=1 build-everything
+	$(MAKE) MODE=release BUILD=build/clang CC=clang WERROR=1 build-everything
+
+.PHONY: build-everything
+build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATORS)
+
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+FUZZ_SECONDS ?= 10
+FUZZ_CFLAGS := -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(LIB_CFLAGS)
+
+build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) Makefile
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -o $@ $< $(LIB_SRC) $(CORE_LDLIBS)
+
+.PHONY: fuzz
+fuzz: deps-lint ## build the fuzzers and run each for FUZZ_SECONDS (10)
+	$(MAKE) $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do name=$$(basename $$f); corpus=build/corpus/$$name; mkdir -p $$corpus; \
+	  echo "== $$name"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/ $$corpus tests/data 2>&1 | grep -E 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' ; done
+
+INSTALL ?= install
+
+.PHONY: install
+install: all ## install under PREFIX (/usr/local), honouring DESTDIR
+	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(SBINDIR)/klv-jobwatch
+	$(INSTALL) -D -m 644 config/klv-jobwatch.8 $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8
+	$(INSTALL) -D -m 644 config/klv-jobwatch.conf.5 $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5
+	$(INSTALL) -d -m 755 $(DESTDIR)$(UNITDIR)
+	sed 's|@SBINDIR@|$(SBINDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/klv-jobwatch.service.in \
+	  > $(DESTDIR)$(UNITDIR)/klv-jobwatch.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service
+	$(INSTALL) -D -m 644 systemd/klv-jobwatch.preset $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset
+	$(INSTALL) -D -m 644 systemd/klv-jobwatch.catalog $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog
+	$(INSTALL) -D -m 644 config/klv-jobwatch.conf $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
+	$(INSTALL) -d -m 755 $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch
+	test -e $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf || \
+	  $(INSTALL) -m 644 config/klv-jobwatch.conf $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; journalctl --update-catalog; fi
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; configuration and state stay
+	rm -f $(DESTDIR)$(SBINDIR)/klv-jobwatch $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8 \
+	  $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service \
+	  $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog \
+	  $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
+	-rmdir $(DESTDIR)$(DOCDIR) 2>/dev/null
+
+.PHONY: version
+version: ## print the version
+	@echo $(VERSION)
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
