@@ -1,0 +1,20 @@
+/* id_queue: job ids in the order in which they came; a ring that owns copies. */
+#ifndef JOBWATCH_ID_QUEUE_H
+#define JOBWATCH_ID_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct id_queue {
+    char **ids;
+    size_t first;
+    size_t n;
+    size_t room;
+};
+
+bool id_queue_push(struct id_queue *queue, const char *id); /* false without memory */
+char *id_queue_pop(struct id_queue *queue);                 /* the caller frees; NULL when empty */
+const char *id_queue_at(const struct id_queue *queue, size_t i);
+void id_queue_finish(struct id_queue *queue);
+
+#endif

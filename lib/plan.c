@@ -1,0 +1,137 @@
+#include "plan.h"
+
+/* The back-off of a watch ends at its idle interval, but no later than a minute, so that the end of an outage
+ * is noticed. */
+#define RETRY_BASE 1000
+#define RETRY_CAP  60000
+
+/* A full sweep that broke is tried again soon, but not so soon that it would take the place of the rest. */
+#define BROKEN_FULL_PART 10
+
+void plan_init(struct plan *plan, const struct plan_rules *rules, mono_time now, int64_t phase)
+{
+    mono_time first = mono_add(now, phase);
+    *plan = (struct plan){
+        .rules = *rules,
+        .active_due = rules->once ? MONO_NEVER : first,
+        .head_due = rules->once ? MONO_NEVER : mono_add(first, rules->interval),
+        .full_due = first,
+        .retry_at = now,
+    };
+}
+
+void plan_set_rules(struct plan *plan, const struct plan_rules *rules, mono_time now)
+{
+    plan->rules = *rules;
+    plan->active_due = mono_min(plan->active_due, mono_add(now, rules->interval));
+    plan->head_due = mono_min(plan->head_due, mono_add(now, rules->interval));
+    plan->full_due = mono_min(plan->full_due, mono_add(now, rules->full_sweep_interval));
+    plan->retry_at = now;
+    plan->failures = 0;
+}
+
+/* A running sweep is wanted now, an idle one when it is due, one in flight not before its answer. */
+static mono_time chain_at(enum plan_chain_state state, mono_time due, mono_time now)
+{
+    switch (state) {
+    case CHAIN_IDLE:
+        return due;
+    case CHAIN_READY:
+        return now;
+    case CHAIN_WAITING:
+        return MONO_NEVER;
+    }
+    return MONO_NEVER;
+}
+
+/* Whether one full sweep answers the looks for fewer requests. */
+static bool sweep_is_cheaper(const struct plan_view *view)
+{
+    return view->full_pages_left > 0 && view->looks_left > view->full_pages_left;
+}
+
+static mono_time look_at(const struct plan_view *view, mono_time now)
+{
+    size_t looks = view->looks - (sweep_is_cheaper(view) ? view->looks_left : 0);
+    return looks > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
+}
+
+struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now)
+{
+    mono_time full_due = sweep_is_cheaper(view) ? now : plan->full_due;
+    mono_time full = chain_at(view->full, full_due, now);
+    const struct {
+        enum plan_action action;
+        mono_time at;
+    } wishes[] = {
+        {PLAN_FULL, plan->since_full + 1 >= PLAN_FULL_TURN ? full : MONO_NEVER},
+        {PLAN_ACTIVE, chain_at(view->active, plan->active_due, now)},
+        {PLAN_LOOK, look_at(view, now)},
+        {PLAN_HEAD, plan->rules.head_pages ? chain_at(view->head, plan->head_due, now) : MONO_NEVER},
+        {PLAN_FULL, full},
+    };
+    struct plan_step step = {.action = PLAN_WAIT, .at = MONO_NEVER};
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        mono_time at = mono_max(wishes[i].at, plan->retry_at);
+        if (at.ms > now.ms) {
+            step.at = mono_min(step.at, at);
+        } else if (view->budget_at.ms > now.ms) {
+            return (struct plan_step){.action = PLAN_WAIT, .at = view->budget_at, .starved = true};
+        } else {
+            return (struct plan_step){.action = wishes[i].action, .at = now};
+        }
+    }
+    return step;
+}
+
+void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action action)
+{
+    if (action == PLAN_FULL)
+        plan->since_full = 0;
+    else if (view->full == CHAIN_READY)
+        plan->since_full++;
+}
+
+/* The next point of the grid that began + interval begins; a late end leaves out points, it does not pile
+ * them up. */
+static mono_time next_due(mono_time began, int64_t interval, mono_time now)
+{
+    return mono_max(mono_add(began, interval), now);
+}
+
+void plan_active_over(struct plan *plan, mono_time began, mono_time now, bool in_progress)
+{
+    int64_t interval = in_progress ? plan->rules.interval : plan->rules.idle_interval;
+    plan->active_due = next_due(began, interval, now);
+}
+
+void plan_head_over(struct plan *plan, mono_time began, mono_time now, bool in_progress)
+{
+    int64_t interval = in_progress ? plan->rules.interval : plan->rules.idle_interval;
+    plan->head_due = next_due(began, interval, now);
+}
+
+void plan_full_over(struct plan *plan, mono_time began, mono_time now, bool whole)
+{
+    int64_t interval = plan->rules.full_sweep_interval;
+    if (whole)
+        plan->full_due = plan->rules.once ? MONO_NEVER : next_due(began, interval, now);
+    else
+        plan->full_due = mono_add(now, interval / BROKEN_FULL_PART);
+    plan->since_full = 0;
+}
+
+void plan_good(struct plan *plan)
+{
+    plan->failures = 0;
+}
+
+void plan_failed(struct plan *plan, mono_time now, bool slow, uint64_t random)
+{
+    int64_t cap = plan->rules.idle_interval < RETRY_CAP ? plan->rules.idle_interval : RETRY_CAP;
+    struct backoff_rules rules = {.base = RETRY_BASE < cap ? RETRY_BASE : cap, .cap = cap};
+    if (plan->failures < UINT32_MAX)
+        plan->failures++;
+    int64_t wait = slow ? plan->rules.idle_interval : backoff_delay(&rules, plan->failures, random);
+    plan->retry_at = mono_max(plan->retry_at, mono_add(now, wait));
+}

@@ -1,0 +1,77 @@
+/*
+ * sweep: one walk through the pages of a list, from its first page to the end of its links.
+ *
+ * Invariant: a sweep is whole only if every page came, each cursor was used once, and the last page had no
+ * next link. Anything else ends it broken: what was seen stays seen, but nothing may be concluded from what
+ * was not. A sweep always ends: a cursor that comes again, pages that bring nothing unseen, or too many pages
+ * break it. An active sweep walks one filtered list per status, queued first, so that a job that starts
+ * meanwhile is seen in the second. Where the family can filter for both at once it walks one list.
+ */
+#ifndef JOBWATCH_SWEEP_H
+#define JOBWATCH_SWEEP_H
+
+#include "page_decode.h"
+
+enum sweep_kind {
+    SWEEP_ACTIVE, /* status filters, sparse fieldset */
+    SWEEP_FULL,   /* everything */
+    SWEEP_HEAD,   /* the newest page only */
+};
+
+/* Which list a page belongs to. */
+enum sweep_list {
+    LIST_ALL,
+    LIST_QUEUED,
+    LIST_PROCESSING,
+    LIST_IN_PROGRESS, /* both at once, for families with an `any` filter */
+};
+
+enum sweep_step {
+    STEP_MORE,   /* ask for sweep->list with sweep->cursor */
+    STEP_WHOLE,  /* over: every page was seen */
+    STEP_BROKEN, /* over: see sweep->why */
+};
+
+/* Successive pages without a job unseen in this sweep, and pages in all, after which a sweep is broken. */
+#define SWEEP_MAX_STALE_PAGES 20
+#define SWEEP_MAX_PAGES       200000
+
+struct sweep {
+    enum sweep_kind kind;
+    bool running;
+    enum sweep_list list;
+    char *cursor;  /* NULL: the first page of the list */
+    uint32_t tick; /* of the job table, at the beginning */
+    uint32_t pages;
+    uint32_t stale_pages;
+    uint32_t restarts; /* how often it began anew because a cursor had expired */
+    size_t malformed;  /* entries left out */
+    mono_time began;
+    wall_time server_began; /* the first answer's time by the server's clock */
+    bool newest_first;      /* so far each job was created no later than the one before */
+    wall_time last_created;
+    const char *why; /* static: why it broke */
+    uint64_t *used;  /* private: hashes of the cursors of this list */
+    size_t n_used;
+    size_t used_room;
+};
+
+/* Begin; any sweep before is released. both: the family's `any` filter exists. */
+void sweep_begin(struct sweep *sweep, enum sweep_kind kind, bool both, uint32_t tick, mono_time now);
+
+/*
+ * A page was seen and applied. unseen: how many of its jobs had not been seen since the sweep began. Moves on
+ * to the next page or list, or ends. STEP_BROKEN also without memory.
+ */
+enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen);
+
+/* End it before its time (a page could not be had); release its memory. A zeroed sweep is fine. */
+void sweep_end(struct sweep *sweep);
+
+/* A whole sweep without malformed entries: absence from it means something. */
+static inline bool sweep_is_consistent(const struct sweep *sweep)
+{
+    return sweep->malformed == 0;
+}
+
+#endif

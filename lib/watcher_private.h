@@ -1,0 +1,78 @@
+/* What the files of the watcher share; nobody else includes this. */
+#ifndef JOBWATCH_WATCHER_PRIVATE_H
+#define JOBWATCH_WATCHER_PRIVATE_H
+
+#include "id_queue.h"
+#include "watcher.h"
+
+/* One active, head and full page, and the looks. */
+#define WATCHER_SLOTS (3 + PLAN_MAX_LOOKS)
+
+enum slot_use {
+    SLOT_FREE,
+    SLOT_ACTIVE,
+    SLOT_HEAD,
+    SLOT_FULL,
+    SLOT_LOOK,
+};
+
+struct slot {
+    enum slot_use use;
+    char *job_id; /* SLOT_LOOK */
+};
+
+struct watcher {
+    struct watcher_options options;
+    struct job_table *table;
+    struct budget *budget;
+    struct plan plan;
+    struct sweep active;
+    struct sweep head;
+    struct sweep full;
+    struct slot slots[WATCHER_SLOTS];
+    struct id_queue looks;
+    size_t looks_left; /* those in the queue that a full sweep would answer too */
+    struct watcher_state state;
+    bool state_changed;
+    struct condition conditions[N_WATCH_CONDITIONS];
+    enum trouble trouble;
+    mono_time trouble_since;
+    char last_error[CONDITION_NOTE];
+    uint32_t odd_answers;  /* in a row: 2xx that are no jobs */
+    bool starved;          /* the budget or a 429 held something up since the last whole active sweep */
+    mono_time active_over; /* end of the last whole active sweep; before the first: our beginning */
+    bool active_was_over;
+    int64_t period;
+    bool full_was_over; /* at least one full sweep ended, for `once` */
+    bool full_was_whole;
+    uint64_t requests;
+};
+
+/* What is at hand while one answer is dealt with. */
+struct dealing {
+    struct watcher *watcher;
+    const struct watcher_answer *answer;
+    struct now now;
+    uint64_t random;
+    struct batch *batch;
+};
+
+/* watcher_events.c: from changes and conditions to events in the batch. All return false without memory. */
+/* *ret_unseen: it had not been seen since `tick`. */
+bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum source source, uint32_t tick,
+                       bool *ret_unseen);
+bool watcher_tell_change(struct dealing *dealing, struct known_job *job, const struct change *change,
+                         const struct diff *diff, const struct job *seen);
+bool watcher_save_job(struct dealing *dealing, struct known_job *job);
+bool watcher_queue_look(struct watcher *watcher, struct known_job *job);
+bool watcher_tell_condition(struct dealing *dealing, struct condition *condition, enum condition_news news,
+                            enum event_kind kind, enum priority priority, const char *note, int64_t figure);
+bool watcher_hold_condition(struct dealing *dealing, enum watch_condition which, mono_time since,
+                            const char *note, int64_t figure, int64_t remind_every);
+
+/* watcher_sweeps.c: pages and the ends of sweeps. */
+bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct page *page);
+bool watcher_break(struct dealing *dealing, struct sweep *sweep);
+bool watcher_check_throttled(struct dealing *dealing);
+
+#endif

@@ -1,0 +1,238 @@
+#include "watcher_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool in_progress(const struct watcher *watcher)
+{
+    return job_table_active_count(watcher->table) > 0;
+}
+
+/* Put every marked active job into the queue, and count those that a full sweep would answer as well. */
+static bool queue_looks(struct watcher *watcher)
+{
+    for (size_t i = 0; i < job_table_active_count(watcher->table); i++) {
+        if (!watcher_queue_look(watcher, job_table_active(watcher->table, i)))
+            return false;
+    }
+    watcher->looks_left = 0;
+    for (size_t i = 0; i < watcher->looks.n; i++) {
+        const struct known_job *job = job_table_find(watcher->table, id_queue_at(&watcher->looks, i));
+        if (job && (job->look & (LOOK_LEFT | LOOK_CONFIRM | LOOK_ERRORS | LOOK_SWEPT)) == LOOK_LEFT)
+            watcher->looks_left++;
+    }
+    return true;
+}
+
+static bool tell_stalled(struct dealing *dealing, uint32_t tick)
+{
+    struct watcher *watcher = dealing->watcher;
+    struct change change;
+    size_t cursor = 0;
+    for (struct known_job *job; (job = job_diff_stalled(watcher->table, tick, watcher->options.rules,
+                                                        dealing->now.mono, &cursor, &change)) != NULL;) {
+        if (!watcher_tell_change(dealing, job, &change, NULL, NULL) || !watcher_save_job(dealing, job))
+            return false;
+    }
+    return true;
+}
+
+static bool tell_expiring(struct dealing *dealing)
+{
+    struct watcher *watcher = dealing->watcher;
+    struct change change;
+    size_t cursor = 0;
+    for (struct known_job *job;
+         (job = job_diff_expiring(watcher->table, watcher->options.rules, dealing->answer->server_now,
+                                  &cursor, &change)) != NULL;) {
+        if (!watcher_tell_change(dealing, job, &change, NULL, NULL) || !watcher_save_job(dealing, job))
+            return false;
+    }
+    return true;
+}
+
+static bool check_capacity(struct dealing *dealing)
+{
+    struct watcher *watcher = dealing->watcher;
+    size_t active = job_table_active_count(watcher->table);
+    uint32_t warn = watcher->options.rules->capacity_warn;
+    if (warn > 0 && active >= warn)
+        return watcher_hold_condition(dealing, WATCH_CAPACITY, dealing->now.mono, "", (int64_t)active, 0);
+    struct condition *condition = &watcher->conditions[WATCH_CAPACITY];
+    return watcher_tell_condition(dealing, condition, condition_end(condition), EVENT_CAPACITY_OK,
+                                  event_types[EVENT_CAPACITY_OK].priority, "", (int64_t)active);
+}
+
+static bool take_baseline(struct dealing *dealing, const struct sweep *sweep)
+{
+    struct watcher *watcher = dealing->watcher;
+    watcher->state.has_baseline = true;
+    watcher->state.baseline_at = sweep->server_began;
+    char distinct[DISTINCT_SIZE], note[64];
+    snprintf(distinct, sizeof distinct, "baseline=%" PRId64, sweep->server_began.ms);
+    snprintf(note, sizeof note, "%zu active", job_table_active_count(watcher->table));
+    struct event *event = event_new(EVENT_WATCH_STARTED, dealing->now.wall, watcher->options.account,
+                                    watcher->options.family->type, NULL, distinct);
+    if (event && !event_set_note(event, note, (int64_t)job_table_count(watcher->table))) {
+        event_free(event);
+        event = NULL;
+    }
+    return batch_add(dealing->batch, BATCH_EVENT, event, false);
+}
+
+/* Finished jobs that left the list stamp when; those gone for longer than the retention are forgotten. */
+static bool settle_absent(struct dealing *dealing, const struct sweep *sweep)
+{
+    struct watcher *watcher = dealing->watcher;
+    size_t cursor = 0;
+    if (sweep_is_consistent(sweep))
+        job_diff_full_end(watcher->table, sweep->tick, dealing->now.mono);
+    for (struct known_job *job; (job = job_table_next(watcher->table, &cursor)) != NULL;) {
+        if (!watcher_save_job(dealing, job))
+            return false;
+    }
+    cursor = 0;
+    for (struct known_job *job; (job = job_diff_gone(watcher->table, dealing->now.mono,
+                                                     watcher->options.retention, &cursor)) != NULL;) {
+        if (!batch_add_job(dealing->batch, job->id))
+            return false;
+        job_table_remove(watcher->table, job);
+    }
+    return true;
+}
+
+static void note_active_over(struct watcher *watcher, mono_time now)
+{
+    if (watcher->active_was_over)
+        watcher->period = mono_diff(now, watcher->active_over);
+    watcher->active_over = now;
+    watcher->active_was_over = true;
+}
+
+static bool end_active(struct dealing *dealing, const struct sweep *sweep)
+{
+    struct watcher *watcher = dealing->watcher;
+    if (sweep_is_consistent(sweep))
+        job_diff_active_end(watcher->table, sweep->tick);
+    bool fine = watcher_check_throttled(dealing);
+    note_active_over(watcher, dealing->now.mono);
+    watcher->starved = false;
+    plan_active_over(&watcher->plan, sweep->began, dealing->now.mono, in_progress(watcher));
+    return fine && check_capacity(dealing) && tell_stalled(dealing, sweep->tick);
+}
+
+static bool end_full(struct dealing *dealing, const struct sweep *sweep)
+{
+    struct watcher *watcher = dealing->watcher;
+    bool first = !watcher->state.has_baseline;
+    watcher->state.full_pages = sweep->pages;
+    watcher->plan.rules.head_pages = watcher->options.plan.head_pages || sweep->newest_first;
+    watcher->full_was_over = watcher->full_was_whole = true;
+    plan_full_over(&watcher->plan, sweep->began, dealing->now.mono, true);
+    bool fine = settle_absent(dealing, sweep) && (!first || take_baseline(dealing, sweep)) &&
+                tell_stalled(dealing, sweep->tick) && tell_expiring(dealing);
+    /* Without active sweeps beside it (`once`), the full sweep is the one that knows how many are in
+     * progress. */
+    if (fine && watcher->options.plan.once)
+        fine = check_capacity(dealing);
+    return fine;
+}
+
+static bool check_schema(struct dealing *dealing, const struct sweep *sweep, const char *page_why)
+{
+    struct condition *condition = &dealing->watcher->conditions[WATCH_SCHEMA];
+    if (sweep->malformed > 0) {
+        char note[CONDITION_NOTE];
+        snprintf(note, sizeof note, "%zu entries of the list are no jobs and were left out%s%s",
+                 sweep->malformed, page_why[0] ? ": " : "", page_why);
+        return watcher_hold_condition(dealing, WATCH_SCHEMA, dealing->now.mono, note, 0, 0);
+    }
+    if (sweep->kind == SWEEP_FULL)
+        condition_end(condition);
+    return true;
+}
+
+static bool end_whole(struct dealing *dealing, struct sweep *sweep, const char *page_why)
+{
+    struct watcher *watcher = dealing->watcher;
+    bool fine = true;
+    switch (sweep->kind) {
+    case SWEEP_ACTIVE:
+        fine = end_active(dealing, sweep);
+        break;
+    case SWEEP_FULL:
+        fine = end_full(dealing, sweep);
+        break;
+    case SWEEP_HEAD:
+        plan_head_over(&watcher->plan, sweep->began, dealing->now.mono, in_progress(watcher));
+        break;
+    }
+    if (sweep->kind != SWEEP_HEAD) {
+        watcher->state.last_good = dealing->now.wall;
+        watcher->state_changed = true;
+    }
+    return fine && check_schema(dealing, sweep, page_why) && queue_looks(watcher);
+}
+
+bool watcher_break(struct dealing *dealing, struct sweep *sweep)
+{
+    struct watcher *watcher = dealing->watcher;
+    mono_time now = dealing->now.mono;
+    sweep_end(sweep);
+    switch (sweep->kind) {
+    case SWEEP_ACTIVE:
+        plan_active_over(&watcher->plan, sweep->began, now, in_progress(watcher));
+        break;
+    case SWEEP_HEAD:
+        plan_head_over(&watcher->plan, sweep->began, now, in_progress(watcher));
+        break;
+    case SWEEP_FULL:
+        watcher->full_was_over = true;
+        watcher->full_was_whole = false;
+        plan_full_over(&watcher->plan, sweep->began, now, false);
+        break;
+    }
+    return queue_looks(watcher);
+}
+
+bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct page *page)
+{
+    size_t unseen = 0;
+    if (wall_is_none(sweep->server_began))
+        sweep->server_began = dealing->answer->server_now;
+    for (size_t i = 0; i < page->n_jobs; i++) {
+        bool is_unseen;
+        if (!watcher_apply_job(dealing, &page->jobs[i], SOURCE_LIST, sweep->tick, &is_unseen))
+            return false;
+        unseen += is_unseen;
+    }
+    switch (sweep_page(sweep, page, unseen)) {
+    case STEP_MORE:
+        return true;
+    case STEP_WHOLE:
+        return end_whole(dealing, sweep, page->why);
+    case STEP_BROKEN:
+        return watcher_hold_condition(dealing, WATCH_SCHEMA, dealing->now.mono, sweep->why, 0, 0) &&
+               watcher_break(dealing, sweep);
+    }
+    return true;
+}
+
+bool watcher_check_throttled(struct dealing *dealing)
+{
+    struct watcher *watcher = dealing->watcher;
+    struct condition *condition = &watcher->conditions[WATCH_THROTTLED];
+    const struct plan_rules *rules = &watcher->plan.rules;
+    if (rules->once)
+        return true;
+    int64_t expected = in_progress(watcher) ? rules->interval : rules->idle_interval;
+    int64_t period = mono_diff(dealing->now.mono, watcher->active_over);
+    if (watcher->starved && period / 3 > expected)
+        return watcher_hold_condition(dealing, WATCH_THROTTLED, watcher->active_over,
+                                      "the budget or the API's rate limit allows no more", period, 0);
+    bool swept = !watcher->active.running;
+    if (!condition->on || !swept || period / 2 > expected)
+        return true;
+    return watcher_tell_condition(dealing, condition, condition_end(condition), EVENT_API_THROTTLED,
+                                  PRIO_NOTICE, "over", period);
+}

@@ -1,0 +1,155 @@
+/* plan: order of worth, due times, back-off, no bursts. */
+#include "unit.h"
+
+#include "../../lib/plan.h"
+
+static const struct plan_rules rules = {
+    .interval = 10000, .idle_interval = 60000, .full_sweep_interval = 600000, .head_pages = true};
+
+static struct plan_step next(const struct plan *plan, struct plan_view view, int64_t now)
+{
+    return plan_next(plan, &view, (mono_time){now});
+}
+
+static struct plan fresh(int64_t now)
+{
+    struct plan plan;
+    plan_init(&plan, &rules, (mono_time){now}, 0);
+    return plan;
+}
+
+static void test_active_first_then_full(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    assert_int_equal(next(&plan, (struct plan_view){0}, 0).action, PLAN_ACTIVE);
+    assert_int_equal(next(&plan, (struct plan_view){.active = CHAIN_WAITING}, 0).action, PLAN_FULL);
+    assert_int_equal(next(&plan, (struct plan_view){.active = CHAIN_WAITING, .looks = 1}, 0).action,
+                     PLAN_LOOK);
+    struct plan_step step =
+        next(&plan, (struct plan_view){.active = CHAIN_WAITING, .full = CHAIN_WAITING}, 0);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_int_equal(step.at.ms, 10000); /* the head page */
+    assert_false(step.starved);
+}
+
+static void test_budget_holds_back_only_what_is_due(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    struct plan_step step = next(&plan, (struct plan_view){.budget_at = {700}}, 0);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_int_equal(step.at.ms, 700);
+    assert_true(step.starved);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    step = next(&plan, (struct plan_view){.budget_at = {700}}, 20);
+    assert_int_equal(step.at.ms, 10000);
+    assert_false(step.starved);
+}
+
+static void test_due_times_stay_on_the_grid(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){1000}, (mono_time){1400}, true);
+    assert_int_equal(plan.active_due.ms, 11000);
+    plan_active_over(&plan, (mono_time){1000}, (mono_time){1400}, false);
+    assert_int_equal(plan.active_due.ms, 61000);
+    /* After a week asleep: one sweep now, not 60,480 of them. */
+    plan_active_over(&plan, (mono_time){1000}, (mono_time){604800000}, true);
+    assert_int_equal(plan.active_due.ms, 604800000);
+}
+
+static void test_full_sweep_is_not_starved(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    struct plan_view view = {.active = CHAIN_READY, .full = CHAIN_READY, .looks = 3};
+    int full = 0;
+    for (int i = 0; i < 600; i++) {
+        enum plan_action action = next(&plan, view, 0).action;
+        full += action == PLAN_FULL;
+        plan_sent(&plan, &view, action);
+    }
+    assert_int_equal(full, 600 / PLAN_FULL_TURN);
+}
+
+static void test_many_left_jobs_are_answered_by_a_sweep(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    struct plan_view view = {.looks = 5, .looks_left = 5, .full_pages_left = 5};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+    view.looks = view.looks_left = 6;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_FULL);
+    /* Looks that a sweep cannot answer go on. */
+    view.looks = 7;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+    /* While it does not know the size of a sweep, it looks. */
+    view = (struct plan_view){.looks = 600, .looks_left = 600};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+}
+
+static void test_nothing_before_the_back_off_is_over(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_failed(&plan, (mono_time){0}, false, UINT64_MAX);
+    assert_in_range(plan.retry_at.ms, 1, 1000);
+    for (int i = 0; i < 40; i++)
+        plan_failed(&plan, (mono_time){0}, false, UINT64_MAX);
+    assert_in_range(plan.retry_at.ms, 50000, 60000);
+    struct plan_step step = next(&plan, (struct plan_view){.looks = 1}, 0);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_int_equal(step.at.ms, plan.retry_at.ms);
+    plan_good(&plan);
+    assert_int_equal(plan.failures, 0);
+    plan = fresh(0);
+    plan_failed(&plan, (mono_time){0}, true, 0);
+    assert_int_equal(plan.retry_at.ms, 60000);
+}
+
+static void test_once_ends(void **state)
+{
+    (void)state;
+    struct plan_rules once = rules;
+    once.once = true;
+    once.head_pages = false;
+    struct plan plan;
+    plan_init(&plan, &once, (mono_time){0}, 0);
+    assert_int_equal(next(&plan, (struct plan_view){0}, 0).action, PLAN_FULL);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){5}, true);
+    struct plan_step step = next(&plan, (struct plan_view){0}, 5);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_true(step.at.ms == MONO_NEVER.ms);
+}
+
+static void test_reload_brings_due_times_nearer(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){0}, false);
+    assert_int_equal(plan.active_due.ms, 60000);
+    struct plan_rules faster = rules;
+    faster.interval = 2000;
+    plan_set_rules(&plan, &faster, (mono_time){1000});
+    assert_int_equal(plan.active_due.ms, 3000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_active_first_then_full),
+        cmocka_unit_test(test_budget_holds_back_only_what_is_due),
+        cmocka_unit_test(test_due_times_stay_on_the_grid),
+        cmocka_unit_test(test_full_sweep_is_not_starved),
+        cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
+        cmocka_unit_test(test_nothing_before_the_back_off_is_over),
+        cmocka_unit_test(test_once_ends),
+        cmocka_unit_test(test_reload_brings_due_times_nearer),
+    };
+    return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
