@@ -88,12 +88,10 @@ struct event {
     wall_time created_at;
     wall_time completed_at;
     wall_time expires_at;
-    char *note; /* what the kind's sentence needs beside the fields: a reason, an age, a webhook's name; may
-                   be "" */
-    int64_t figure; /* a number that belongs to the note: ms of age, jobs in progress, stretched interval in
-                       ms; 0 */
-    struct job_error
-        *errors; /* n_errors of them, in one block with their strings; NULL when there are none */
+    /* What the kind's sentence needs beside the fields: a reason, a webhook's name; may be "". */
+    char *note;
+    int64_t figure;           /* ms of age, jobs in progress, ms between sweeps, … by kind; 0 */
+    struct job_error *errors; /* in one block with their strings; NULL when there are none */
     size_t n_errors;
     size_t more_errors;
 };
@@ -116,8 +114,10 @@ struct event *event_new(enum event_kind kind, wall_time at, const char *account,
 /* The note of an api.throttled that tells the end of it. */
 #define EVENT_NOTE_OVER "over"
 
-/* Set the note (copied; may be NULL for "") and the figure. Previous state likewise. False without memory,
- * the event unchanged. */
+/*
+ * Set the note (copied; may be NULL for "") and the figure; the previous state. False without memory, the
+ * event unchanged.
+ */
 bool event_set_note(struct event *event, const char *note, int64_t figure);
 bool event_set_previous(struct event *event, const char *status, int64_t completed, int64_t failed);
 

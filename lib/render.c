@@ -140,9 +140,10 @@ static void add_failures(struct text *text, const struct event *event)
 
 static void add_expiry(struct text *text, const struct event *event)
 {
-    char at[WALL_TEXT_SIZE];
-    if (!wall_is_none(event->expires_at))
+    if (!wall_is_none(event->expires_at)) {
+        char at[WALL_TEXT_SIZE];
         text_addf(text, " at %s", wall_format(event->expires_at, at));
+    }
     text_add(text, ", and its errors with it");
     add_failures(text, event);
 }

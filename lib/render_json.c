@@ -4,7 +4,6 @@
 #include <json-c/json.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 #define FORMAT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -36,7 +35,8 @@ static void put_object(struct object *object, const char *key, struct object *me
     put(object, key, member->json);
 }
 
-/* The string goes in as valid UTF-8; json-c escapes the control characters below U+0020. */
+/* The string goes in as valid UTF-8, nothing else of it is changed: what is a control character is escaped at
+ * the end. */
 static void put_text(struct object *object, const char *key, const char *string)
 {
     char *valid = text_of(string, RENDER_MAX_VALUE, TEXT_VALID);
@@ -62,9 +62,10 @@ static void put_count(struct object *object, const char *key, int64_t count)
 
 static void put_time(struct object *object, const char *key, wall_time t)
 {
-    char text[WALL_TEXT_SIZE];
-    if (!wall_is_none(t))
+    if (!wall_is_none(t)) {
+        char text[WALL_TEXT_SIZE];
         put_text(object, key, wall_format(t, text));
+    }
 }
 
 static void put_message(struct object *object, const struct event *event)
@@ -200,11 +201,35 @@ static void put_data(struct object *data, const struct event *event)
         put_int(data, "errors_omitted", (int64_t)event->more_errors);
 }
 
+/*
+ * A copy of JSON text that a terminal can show: json-c escapes C0 only, here the other control characters
+ * follow. They can stand in strings only, and none is beyond U+FFFF.
+ */
+static char *escape_controls(const char *json, size_t len)
+{
+    struct text text;
+    text_init(&text, SIZE_MAX, TEXT_VALID);
+    const char *plain = json; /* what is not copied yet */
+    for (const char *at = json; at < json + len;) {
+        uint32_t c;
+        size_t n = utf8_decode(at, (size_t)(json + len - at), &c);
+        if (utf8_is_control(c)) {
+            text_add_bytes(&text, plain, (size_t)(at - plain));
+            text_addf(&text, "\\u%04x", (unsigned)c);
+            plain = at + n;
+        }
+        at += n;
+    }
+    text_add(&text, plain);
+    return text_take(&text);
+}
+
 /* The text of a JSON value, which is released. NULL without memory, and for NULL. */
 static char *json_take(struct json_object *json)
 {
-    const char *string = json ? json_object_to_json_string_ext(json, FORMAT) : NULL;
-    char *copy = string ? strdup(string) : NULL;
+    size_t len;
+    const char *string = json ? json_object_to_json_string_length(json, FORMAT, &len) : NULL;
+    char *copy = string ? escape_controls(string, len) : NULL;
     json_object_put(json);
     return copy;
 }

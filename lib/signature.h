@@ -4,7 +4,9 @@
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  * The signed content is "id.timestamp.body"; the header's value is one "v1,<base64 of HMAC-SHA256>" per
  * secret, separated by spaces, so that a receiver holding either the old or the new secret accepts it while
- * one replaces the other. Invariant: secrets are never printed and are wiped when released.
+ * one replaces the other.
+ *
+ * Invariant: secrets are never printed and are wiped when released.
  */
 #ifndef JOBWATCH_SIGNATURE_H
 #define JOBWATCH_SIGNATURE_H
@@ -24,7 +26,7 @@ struct signature_keys {
 };
 
 /* Room for the value of webhook-signature with two secrets, and its NUL. */
-#define SIGNATURE_SIZE (SIGNATURE_MAX_SECRETS * 48)
+#define SIGNATURE_SIZE (SIGNATURE_MAX_SECRETS * (size_t)48)
 
 /*
  * Read the text of a secret file: one or two lines "whsec_<base64 of 24 to 64 bytes>", the newest first;

@@ -128,7 +128,7 @@ static void put_character(struct text *text, const char *bytes, size_t n)
         text->mark = text->len;
 }
 
-static void add_bytes(struct text *text, const char *bytes, size_t len)
+void text_add_bytes(struct text *text, const char *bytes, size_t len)
 {
     while (len > 0 && !text->cut && !text->failed) {
         uint32_t c;
@@ -144,7 +144,7 @@ static void add_bytes(struct text *text, const char *bytes, size_t len)
 
 void text_add(struct text *text, const char *string)
 {
-    add_bytes(text, string, strlen(string));
+    text_add_bytes(text, string, strlen(string));
 }
 
 void text_addf(struct text *text, const char *format, ...)
@@ -158,7 +158,7 @@ void text_addf(struct text *text, const char *format, ...)
         text->failed = true;
         return;
     }
-    add_bytes(text, string, (size_t)len);
+    text_add_bytes(text, string, (size_t)len);
     free(string);
 }
 

@@ -30,7 +30,7 @@ bool utf8_is_control(uint32_t c);
 
 enum text_rule {
     TEXT_CLEAN, /* valid UTF-8 without control characters */
-    TEXT_VALID, /* valid UTF-8, control characters stay: for JSON, which escapes them */
+    TEXT_VALID, /* valid UTF-8, control characters stay: for JSON, where they are escaped */
 };
 
 /* A string that grows up to its maximum. Set up by text_init, ended by text_take or text_finish. */
@@ -53,6 +53,7 @@ void text_init(struct text *text, size_t max, enum text_rule rule);
 
 /* Append; everything goes through the text's rule. */
 void text_add(struct text *text, const char *string);
+void text_add_bytes(struct text *text, const char *bytes, size_t len);
 void text_addf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Hand over the string, malloc'd; NULL when memory was short at any time. The text is empty then. */
