@@ -82,7 +82,7 @@ void text_init(struct text *text, size_t max, enum text_rule rule)
 static bool grow(struct text *text, size_t n)
 {
     size_t need = text->len + n + 1;
-    if (need <= text->room)
+    if (text->data && need <= text->room)
         return true;
     size_t room = text->room < 64 ? 128 : text->room * 2;
     if (room < need)
