@@ -32,6 +32,10 @@ class Wire:
         """Whether an HTTP library would refuse to send this."""
         return self.silent or self.stop_at is not None or self.length_delta != 0 or self.raw is not None
 
+    def seen_status(self, status: int) -> int:
+        """What the log says: 0 when the client cannot see a whole answer."""
+        return 0 if self.by_hand or self.hold else status
+
 
 @dataclass
 class Answer:

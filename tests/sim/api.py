@@ -32,15 +32,15 @@ class Options:
 class Api:
     """Answers requests from the accounts' jobs. The caller holds the lock."""
 
-    def __init__(self, options: Options, account_of: Callable[[str], Account | None], clock: Callable[[], float]) -> None:
-        self.options, self._account_of, self._clock = options, account_of, clock
+    def __init__(self, options: Options, account_of: Callable[[str], Account | None]) -> None:
+        self.options, self._account_of = options, account_of
 
     def answer(self, request: web.BaseRequest, record: Request, as_of: float | None = None) -> Answer:
         """The answer, limits counted; with `as_of` the same again from earlier jobs, counting nothing."""
         verdict: Verdict | None = None
         try:
             if request.method != "GET":
-                raise Refused(api_error(405, "method_not_allowed", "Method not allowed.", f'Method "{request.method}" not allowed.'))
+                raise Refused(api_error(405, "method_not_allowed", "Method not allowed.", f"{request.method} is not allowed."))
             family, job_id = self._route(request, record)
             account = self._authorise(request, record, family)
             if as_of is None:
@@ -77,7 +77,7 @@ class Api:
         return account
 
     def _limit(self, account: Account, family: Family) -> Verdict:
-        verdict = account.meter(family).take(self._clock())
+        verdict = account.meter(family).take()
         if not verdict.allowed:
             answer = api_error(429, "throttled", "Request was throttled.",
                                f"Request was throttled. Expected available in {verdict.retry_after} second(s).")

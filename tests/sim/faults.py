@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -62,8 +61,7 @@ class Faults:
         if kind not in KINDS:
             raise ValueError(f"fault {kind!r}: one of {', '.join(sorted(KINDS))}")
         fault = Fault(kind, match, times, skip, params)
-        KINDS[kind](Answer(200, {"data": [], "links": {}}), fault, Context(lambda _: Answer(200, {"data": []})))  # wrong parameters fail here
-        fault.memory.clear()
+        _try(fault)
         self._faults = [old for old in self._faults if not old.done] + [fault]
         return fault
 
@@ -79,6 +77,13 @@ class Faults:
                 fault.hits += 1
                 return KINDS[fault.kind](answer, fault, context), fault.kind
         return answer, None
+
+
+def _try(fault: Fault) -> None:
+    """Fails at once for parameters that the kind does not have."""
+    if fault.kind != "edit":
+        KINDS[fault.kind](Answer(200, {"data": [], "links": {}}), fault, Context(lambda _: Answer(200, {"data": []})))
+        fault.memory.clear()
 
 
 @dataclass
@@ -137,7 +142,7 @@ def _status(answer: Answer, status: int = 503, retry_after: object = None, body:
 
 
 @_kind("html")
-def _html(answer: Answer, status: int = 200, body: bytes | str = "<!DOCTYPE html><title>Maintenance</title><p>Back soon.") -> Answer:
+def _html(answer: Answer, status: int = 200, body: bytes | str = "<!DOCTYPE html><title>Maintenance</title>Back soon.") -> Answer:
     return Answer(status, body=_bytes(body), headers=[("Content-Type", "text/html; charset=utf-8")])
 
 
@@ -290,11 +295,17 @@ def _set_cursor(answer: Answer, cursor: str) -> Answer:
 
 @_kind("duplicate", page=True)
 def _duplicate(answer: Answer, memory: dict[str, Any], count: int = 1) -> Answer:
-    """Jobs of the page before show up again at the top of this one; with times=1 the page doubles its own."""
-    data = answer.document["data"]
-    again = memory.get("last") or data[:count]
+    """The last jobs of the page before show up again at the top of this one; the first hit only remembers."""
+    data, again = answer.document["data"], memory.get("last", [])
     memory["last"] = data[-count:]
-    answer.document["data"] = json.loads(json.dumps(again)) + data
+    answer.document["data"] = again + data
+    return answer
+
+
+@_kind("double", page=True)
+def _double(answer: Answer, count: int = 1) -> Answer:
+    """The first jobs of the page are on it twice."""
+    answer.document["data"] = answer.document["data"] + answer.document["data"][:count]
     return answer
 
 

@@ -119,12 +119,22 @@ class Account:
             self.keys.pop(key, None)
 
     def meter(self, family: str | Family) -> Meter:
-        """The limits of one family, to be read, changed, or drawn upon by other clients."""
+        """The limits of one family, to be read or changed: .burst.limit, .steady.limit."""
         kind = family if isinstance(family, Family) else FAMILIES[family]
         with self._changed:
             if kind.type not in self._meters:
                 self._meters[kind.type] = self._new_meter(kind)
             return self._meters[kind.type]
+
+    def spend(self, family: str, n: int) -> None:
+        """Other clients of the account make n requests now."""
+        with self._changed:
+            self.meter(family).spend(n)
+
+    def others(self, family: str, per_second: float) -> None:
+        """Other clients draw evenly on the steady window from now on."""
+        with self._changed:
+            self.meter(family).steady.others = per_second
 
     def add_job(self, family: str, id: str | None = None, status: str = "queued", total: int = 10, completed: int | None = 0,
                 failed: int | None = 0, skipped: int | None = 0, errors: list[Any] | None = None, created_at: Time = None,

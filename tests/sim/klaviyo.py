@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from answer import Answer  # noqa: E402
 from api import Api, Options  # noqa: E402
 from clock import Timeline  # noqa: E402
-from families import ALL_SCOPES, FAMILIES, Family  # noqa: E402
+from families import ALL_SCOPES, FAMILIES, Family  # noqa: E402, F401  (for the tests to import)
 from faults import Context, Fault, Faults, Match  # noqa: E402
-from jobs import ORDERS, Account, Job, Life, error, ulid  # noqa: E402, F401  (for the tests' imports)
+from jobs import ORDERS, Account, Job, Life, error, ulid  # noqa: E402, F401
 from limits import Meter, Windows, measure  # noqa: E402
 from requestlog import Log, Request  # noqa: E402
 from server import Server  # noqa: E402
@@ -56,9 +56,9 @@ class SimKlaviyo:
         self.lock = self._log.changed
         self._timeline = Timeline(manual, start)
         self._chance = random.Random(seed)
-        self._limits, self._phase = limits or {}, window_phase
+        self._limits, self._phase, self._limit_clock = limits or {}, window_phase, limit_clock
         self._faults = Faults()
-        self._api = Api(self.options, self._account_of, limit_clock)
+        self._api = Api(self.options, self._account_of)
         self._server = Server(self._handle, host, port, tls, keepalive)
 
     def __enter__(self) -> "SimKlaviyo":
@@ -172,7 +172,7 @@ class SimKlaviyo:
 
     def _meter(self, family: Family) -> Meter:
         burst, steady = self._limits.get(family.type) or self._limits.get("*") or (family.burst, family.steady)
-        return Meter(burst, steady, *self._phase)
+        return Meter(burst, steady, self._limit_clock, *self._phase)
 
     def _account_of(self, key: str) -> Account | None:
         return next((acct for acct in self.accounts.values() if key in acct.keys), None)
@@ -186,9 +186,9 @@ class SimKlaviyo:
             answer, record.fault = self._faults.apply(record, answer, Context(lambda wish: self._earlier(request, record, wish)))
         answer.header("Date", formatdate(time.time() + self.date_skew, usegmt=True))
         answer.header("Server", "sim")
-        if not answer.wire.hold:
-            self._log.update(record, status=answer.status, answered_at=time.monotonic())
-        return await send(request, answer, self.gzip, stopping)
+        response = await send(request, answer, self.gzip, stopping)
+        self._log.update(record, status=answer.wire.seen_status(answer.status), answered_at=time.monotonic())
+        return response
 
     def _earlier(self, request: web.BaseRequest, record: Request, wish: dict[str, Any]) -> Answer:
         as_of = wish["as_of"] if wish["as_of"] is not None else self._timeline.now() - (wish["age"] or 0.0)

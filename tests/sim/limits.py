@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Callable
 
 BURST_WINDOW, STEADY_WINDOW = 1.0, 60.0
 
@@ -44,27 +45,27 @@ class Window:
 class Meter:
     """The two windows of one account and family."""
 
-    def __init__(self, burst: int, steady: int, burst_phase: float = 0.0, steady_phase: float = 0.0) -> None:
+    def __init__(self, burst: int, steady: int, clock: Callable[[], float], burst_phase: float = 0.0,
+                 steady_phase: float = 0.0) -> None:
+        self._clock = clock
         self.burst = Window(burst, BURST_WINDOW, burst_phase)
         self.steady = Window(steady, STEADY_WINDOW, steady_phase)
 
-    def take(self, now: float) -> Verdict:
+    def take(self) -> Verdict:
         """Counts one request, unless a window is full."""
+        now = self._clock()
         full = [window for window in (self.burst, self.steady) if window.used(now) >= window.limit]
         if not full:
-            self.spend(now, 1)
+            self.spend(1)
         retry_after = max((math.ceil(window.ends_in(now)) for window in full), default=0)
         return Verdict(not full, self.steady.limit, max(self.steady.limit - self.steady.used(now), 0),
                        math.ceil(self.steady.ends_in(now)), retry_after)
 
-    def spend(self, now: float, n: int) -> None:
+    def spend(self, n: int) -> None:
         """n requests of this or another client of the account."""
+        now = self._clock()
         self.burst.spend(now, n)
         self.steady.spend(now, n)
-
-    def others(self, per_second: float) -> None:
-        """Other clients draw evenly on the steady window from now on."""
-        self.steady.others = per_second
 
 
 @dataclass(frozen=True)

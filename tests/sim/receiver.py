@@ -71,7 +71,7 @@ class Delivery:
     verified: bool
     problem: str | None  # why it is not verified
     connection: int
-    status: int | None = None
+    status: int | None = None  # None until answered, 0 when that was no whole answer
     fault: str | None = None
 
     @property
@@ -122,8 +122,8 @@ class Receiver:
 
     @property
     def accepted(self) -> list[Delivery]:
-        """What was answered with 2xx, and properly."""
-        return [d for d in self.deliveries if d.status is not None and 200 <= d.status < 300 and d.fault in (None, "status", "delay")]
+        """What was answered with 2xx."""
+        return [d for d in self.deliveries if d.status is not None and 200 <= d.status < 300]
 
     def clear(self) -> None:
         self._log.clear()
@@ -169,11 +169,11 @@ class Receiver:
         with self._log.changed:
             answer, delivery.fault = self._faults.apply(delivery, Answer(self.status), Context(lambda _: Answer(self.status)))
             self._log.add(delivery)
-        if not answer.wire.hold:
-            self._log.update(delivery, status=answer.status)
         if self._on_delivery:
             self._on_delivery(delivery)
-        return await send(request, answer, False, stopping)
+        response = await send(request, answer, False, stopping)
+        self._log.update(delivery, status=answer.wire.seen_status(answer.status))
+        return response
 
     def _received(self, request: web.BaseRequest, body: bytes) -> Delivery:
         headers = {name.lower(): value for name, value in request.headers.items()}

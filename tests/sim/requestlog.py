@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 @dataclass
 class Request:
-    """One request. `at` and `answered_at` are time.monotonic(); `page` counts from 1; `status` is None until answered."""
+    """One request. `at` and `answered_at` are time.monotonic(); `page` counts from 1; `status` is None until
+    answered, 0 when that was no whole answer."""
 
     at: float
     method: str

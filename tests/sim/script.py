@@ -29,7 +29,7 @@ def prepare(sim: Any, plan: dict[str, Any]) -> None:
         for many in entry.get("many", []):
             acct.add_many(**many)
         for family, per_second in entry.get("others", {}).items():
-            acct.meter(family).others(per_second)
+            acct.others(family, per_second)
 
 
 def run(sim: Any, plan: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Awaitable, Callable, Coroutine
 
 from aiohttp import web
 
+from wire import reset_connection
+
 Handler = Callable[[web.BaseRequest, asyncio.Event], Awaitable[web.StreamResponse]]
 
 
@@ -78,9 +80,12 @@ class Server:
         await self._listen()
 
     def _bind(self) -> socket.socket:
+        """A socket on our port. One is bound all the time, without listening, so that nobody else is given the port."""
         sock = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.port != 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((self.host, self.port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return sock
 
     async def _open(self) -> None:
@@ -113,7 +118,7 @@ class Server:
         assert self._http is not None
         for connection in self._http.connections:
             if connection.transport is not None:
-                connection.transport.abort()
+                reset_connection(connection.transport)
         await asyncio.sleep(0)
 
     async def _shut(self) -> None:

@@ -44,9 +44,11 @@ class Shape:
 
     def one(self, job: Job) -> dict[str, Any]:
         included: dict[str, Any] = {"included": []} if self.query.included else {}
-        return {"data": self.resource(job), **included, "links": {"self": self.job_url(job.id)}}
+        links: dict[str, Any] = {} if self.revision.old_shape else {"links": {"self": self.job_url(job.id)}}
+        return {"data": self.resource(job), **included, **links}
 
-    def page(self, jobs: list[Job], params: dict[str, str], this: str | None, prev: str | None, next_: str | None) -> dict[str, Any]:
+    def page(self, jobs: list[Job], params: dict[str, str], this: str | None, prev: str | None,
+             next_: str | None) -> dict[str, Any]:
         """A page of a list; the cursors are those of itself and its neighbours, None where there is none."""
         links: dict[str, Any] = {"self": self.list_url(params, this)}
         if self.revision.old_shape:
@@ -83,7 +85,9 @@ class Shape:
     def _relation(self, job: Job, name: str, kind: str) -> dict[str, Any]:
         base = f"{self.origin}{self.family.path}/{quote(job.id, safe='')}"
         links = {"self": f"{base}/relationships/{name}", "related": f"{base}/{name}"}
-        if name in ("profiles", "import-errors"):
+        if name == "import-errors":
+            return {"links": {"related": links["related"]}}
+        if name == "profiles":
             return {"links": links}
         data = [{"type": kind, "id": f"$custom:::$default:::{job.id[-8:]}-{i}"} for i in range(min(self.related, job.total or 0))]
         return {"data": data} if self.revision.old_shape else {"data": data, "links": links}

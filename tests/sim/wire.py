@@ -84,15 +84,19 @@ def _head(status: int, headers: list[tuple[str, str]], length: int) -> bytes:
 
 
 def _end(request: web.BaseRequest, reset: bool) -> web.Response:
-    transport = request.transport
-    if transport is not None and reset:
-        connection = transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    elif transport is not None:
-        transport.close()
+    if request.transport is not None and reset:
+        reset_connection(request.transport)
+    elif request.transport is not None:
+        request.transport.close()
     return web.Response()
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """Ends a connection with RST."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:
