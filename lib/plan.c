@@ -5,6 +5,10 @@
 #define RETRY_BASE 1000
 #define RETRY_CAP  60000
 
+#define MINUTE 60000
+/* Looks are reckoned with as this part of the share. */
+#define LOOKS_PART 10
+
 /* A full sweep that broke is tried again soon, but not so soon that it would take the place of the rest. */
 #define BROKEN_FULL_PART 10
 
@@ -56,6 +60,17 @@ static mono_time look_at(const struct plan_view *view, mono_time now)
     return looks > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
 }
 
+uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now)
+{
+    if (plan->rules.once)
+        return 0;
+    int64_t a_sweep = (int64_t)active_pages + (plan->rules.head_pages ? 1 : 0);
+    int64_t needed =
+        (a_sweep * MINUTE + plan->rules.interval - 1) / plan->rules.interval + steady_now / LOOKS_PART;
+    int64_t most = (int64_t)steady_now - steady_now / PLAN_FULL_TURN;
+    return (uint32_t)(needed < most ? needed : most);
+}
+
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now)
 {
     mono_time full_due = sweep_is_cheaper(view) ? now : plan->full_due;
@@ -63,20 +78,23 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
     const struct {
         enum plan_action action;
         mono_time at;
+        mono_time budget_at;
     } wishes[] = {
-        {PLAN_FULL, plan->since_full + 1 >= PLAN_FULL_TURN ? full : MONO_NEVER},
-        {PLAN_ACTIVE, chain_at(view->active, plan->active_due, now)},
-        {PLAN_LOOK, look_at(view, now)},
-        {PLAN_HEAD, plan->rules.head_pages ? chain_at(view->head, plan->head_due, now) : MONO_NEVER},
-        {PLAN_FULL, full},
+        {PLAN_FULL, plan->since_full + 1 >= PLAN_FULL_TURN ? full : MONO_NEVER, view->budget_at},
+        {PLAN_ACTIVE, chain_at(view->active, plan->active_due, now), view->budget_at},
+        {PLAN_LOOK, look_at(view, now), view->budget_at},
+        {PLAN_HEAD, plan->rules.head_pages ? chain_at(view->head, plan->head_due, now) : MONO_NEVER,
+         view->budget_at},
+        {PLAN_FULL, full, view->budget_full_at},
     };
     struct plan_step step = {.action = PLAN_WAIT, .at = MONO_NEVER};
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
         mono_time at = mono_max(wishes[i].at, plan->retry_at);
         if (at.ms > now.ms) {
             step.at = mono_min(step.at, at);
-        } else if (view->budget_at.ms > now.ms) {
-            return (struct plan_step){.action = PLAN_WAIT, .at = view->budget_at, .starved = true};
+        } else if (wishes[i].budget_at.ms > now.ms) {
+            step.at = mono_min(step.at, wishes[i].budget_at);
+            step.starved |= view->budget_at.ms > now.ms;
         } else {
             return (struct plan_step){.action = wishes[i].action, .at = now};
         }

@@ -33,7 +33,8 @@ enum plan_chain_state {
 };
 
 struct plan_view {
-    mono_time budget_at; /* budget_when() */
+    mono_time budget_at;      /* budget_when() */
+    mono_time budget_full_at; /* budget_when_reserving() what the active sweeps need, see plan_reserve() */
     enum plan_chain_state active;
     enum plan_chain_state head;
     enum plan_chain_state full;
@@ -72,6 +73,13 @@ void plan_init(struct plan *plan, const struct plan_rules *rules, mono_time now,
 
 /* Other rules (reload): due times move nearer where the new intervals are shorter. */
 void plan_set_rules(struct plan *plan, const struct plan_rules *rules, mono_time now);
+
+/*
+ * How many requests a minute the rest needs while a full sweep goes on, so that the sweep leaves them free:
+ * active sweeps of so many pages, head pages, and some looks. Never so much that the full sweep gets less
+ * than its turn.
+ */
+uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now);
 
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now);
 

@@ -119,8 +119,11 @@ static enum plan_chain_state chain_state(const struct watcher *watcher, const st
 
 static struct plan_view plan_view(const struct watcher *watcher, mono_time now)
 {
+    uint32_t reserve =
+        plan_reserve(&watcher->plan, watcher->active_pages, budget_usage(watcher->budget, now).steady_now);
     struct plan_view view = {
         .budget_at = budget_when(watcher->budget, now),
+        .budget_full_at = budget_when_reserving(watcher->budget, reserve, now),
         .active = chain_state(watcher, &watcher->active, SLOT_ACTIVE),
         .head = chain_state(watcher, &watcher->head, SLOT_HEAD),
         .full = chain_state(watcher, &watcher->full, SLOT_FULL),

@@ -116,6 +116,7 @@ static bool end_active(struct dealing *dealing, const struct sweep *sweep)
         job_diff_active_end(watcher->table, sweep->tick);
     bool fine = watcher_check_throttled(dealing);
     note_active_over(watcher, dealing->now.mono);
+    watcher->active_pages = sweep->pages;
     watcher->starved = false;
     plan_active_over(&watcher->plan, sweep->began, dealing->now.mono, in_progress(watcher));
     return fine && check_capacity(dealing) && tell_stalled(dealing, sweep->tick);

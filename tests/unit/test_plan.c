@@ -37,13 +37,13 @@ static void test_budget_holds_back_only_what_is_due(void **state)
 {
     (void)state;
     struct plan plan = fresh(0);
-    struct plan_step step = next(&plan, (struct plan_view){.budget_at = {700}}, 0);
+    struct plan_step step = next(&plan, (struct plan_view){.budget_at = {700}, .budget_full_at = {700}}, 0);
     assert_int_equal(step.action, PLAN_WAIT);
     assert_int_equal(step.at.ms, 700);
     assert_true(step.starved);
     plan_active_over(&plan, (mono_time){0}, (mono_time){10}, true);
     plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
-    step = next(&plan, (struct plan_view){.budget_at = {700}}, 20);
+    step = next(&plan, (struct plan_view){.budget_at = {700}, .budget_full_at = {700}}, 20);
     assert_int_equal(step.at.ms, 10000);
     assert_false(step.starved);
 }
@@ -73,6 +73,22 @@ static void test_full_sweep_is_not_starved(void **state)
         plan_sent(&plan, &view, action);
     }
     assert_int_equal(full, 600 / PLAN_FULL_TURN);
+}
+
+static void test_a_full_sweep_leaves_room(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    assert_int_equal(plan_reserve(&plan, 2, 350), 3 * 6 + 35);
+    /* However much the rest would need, the full sweep keeps its turn. */
+    assert_int_equal(plan_reserve(&plan, 1000, 60), 50);
+    struct plan_view view = {.active = CHAIN_WAITING, .full = CHAIN_READY, .budget_full_at = {4000}};
+    struct plan_step step = next(&plan, view, 0);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_int_equal(step.at.ms, 4000);
+    assert_false(step.starved);
+    view.active = CHAIN_READY;
+    assert_int_equal(next(&plan, view, 0).action, PLAN_ACTIVE);
 }
 
 static void test_many_left_jobs_are_answered_by_a_sweep(void **state)
@@ -146,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_budget_holds_back_only_what_is_due),
         cmocka_unit_test(test_due_times_stay_on_the_grid),
         cmocka_unit_test(test_full_sweep_is_not_starved),
+        cmocka_unit_test(test_a_full_sweep_leaves_room),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
         cmocka_unit_test(test_nothing_before_the_back_off_is_over),
         cmocka_unit_test(test_once_ends),

@@ -1,0 +1,327 @@
+#include "budget.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND 1000
+#define MINUTE 60000
+/* Stamps are cut to whole ms at both ends, so that one more has to pass before a window is over for certain.
+ */
+#define ROUNDING 1
+
+/* The share after 429s: never under this part of what was configured; grown by a step for each good stretch.
+ */
+#define LEAST_SHARE   0.02
+#define SHARE_STEP    0.05
+#define GOOD_STRETCH  10000
+#define FIRST_BLOCK   1000
+#define LONGEST_BLOCK 60000
+
+/* What a request of lower worth leaves free of the burst share. */
+#define BURST_RESERVE 2
+
+/* What the server says of others is believed this long, and their use is taken a little higher than it looks.
+ */
+#define HINT_LIFE     (2 * MINUTE)
+#define OTHERS_MARGIN 0.02
+/* A use is projected to the whole window only when at least this much of it has passed. */
+#define LEAST_ELAPSED 15000
+
+/* The account's fixed steady window, as RateLimit-* describes it. */
+struct server_window {
+    bool known;
+    mono_time seen; /* last described */
+    mono_time ends;
+    int64_t limit;
+    double others;      /* what other clients will have used by its end */
+    double others_last; /* in the window before */
+};
+
+struct budget {
+    struct budget_limits limits;
+    mono_time *ends; /* ring of the end times of requests that may count still, oldest first */
+    size_t room;
+    size_t first;
+    size_t n;
+    uint32_t in_flight;
+    double share; /* 1 until a 429 */
+    mono_time halved;
+    mono_time good_since;
+    mono_time blocked_until;
+    uint32_t blocks; /* 429s in a row */
+    struct server_window window;
+};
+
+static uint32_t part_of(uint32_t documented, double share, uint32_t explicit_figure)
+{
+    if (explicit_figure > 0)
+        return explicit_figure;
+    double part = (double)documented * share;
+    return part < 1 ? 1 : (uint32_t)(part + 1e-9);
+}
+
+struct budget_limits budget_limits_for(uint32_t documented_burst, uint32_t documented_steady, double share,
+                                       uint32_t burst, uint32_t steady, double yield_below)
+{
+    return (struct budget_limits){
+        .burst = part_of(documented_burst, share, burst),
+        .steady = part_of(documented_steady, share, steady),
+        .yield_below = yield_below,
+    };
+}
+
+struct budget *budget_new(const struct budget_limits *limits)
+{
+    struct budget *budget = calloc(1, sizeof *budget);
+    if (!budget)
+        return NULL;
+    budget->share = 1;
+    budget->halved = budget->good_since = budget->blocked_until = (mono_time){INT64_MIN};
+    if (budget_set_limits(budget, limits))
+        return budget;
+    free(budget);
+    return NULL;
+}
+
+void budget_free(struct budget *budget)
+{
+    if (budget)
+        free(budget->ends);
+    free(budget);
+}
+
+static mono_time end_at(const struct budget *budget, size_t i)
+{
+    return budget->ends[(budget->first + i) % budget->room];
+}
+
+/* The newest `steady` ends decide; a ring of that size never has to grow afterwards. */
+bool budget_set_limits(struct budget *budget, const struct budget_limits *limits)
+{
+    assert(limits->burst > 0 && limits->steady > 0);
+    size_t room = limits->steady > budget->room ? limits->steady : budget->room;
+    if (room > budget->room) {
+        mono_time *ends = calloc(room, sizeof *ends);
+        if (!ends)
+            return false;
+        for (size_t i = 0; i < budget->n; i++)
+            ends[i] = end_at(budget, i);
+        free(budget->ends);
+        budget->ends = ends;
+        budget->first = 0;
+        budget->room = room;
+    }
+    budget->limits = *limits;
+    return true;
+}
+
+static void add_end(struct budget *budget, mono_time end)
+{
+    if (budget->n == budget->room) {
+        budget->first = (budget->first + 1) % budget->room;
+        budget->n--;
+    }
+    if (budget->n > 0)
+        end = mono_max(end, end_at(budget, budget->n - 1));
+    budget->ends[(budget->first + budget->n++) % budget->room] = end;
+}
+
+/* How many of the ends lie after t: they are in order. */
+static uint32_t ends_after(const struct budget *budget, mono_time t)
+{
+    size_t low = 0, high = budget->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (end_at(budget, middle).ms > t.ms)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return (uint32_t)(budget->n - low);
+}
+
+static uint32_t at_least_one(double value)
+{
+    return value < 1 ? 1 : (uint32_t)value;
+}
+
+/* What is left of a steady limit after others took theirs, and the proportion by which a busy account slows
+ * us down. */
+static double yielded(const struct budget *budget, double steady, mono_time now)
+{
+    const struct server_window *w = &budget->window;
+    if (!w->known || mono_diff(now, w->seen) > HINT_LIFE)
+        return steady;
+    double others = w->others > w->others_last ? w->others : w->others_last;
+    double left = (double)w->limit * (1 - OTHERS_MARGIN) - others;
+    double busy = (double)w->limit * budget->limits.yield_below;
+    if (busy > 0 && left < busy)
+        steady *= left / busy;
+    return steady < left ? steady : left;
+}
+
+static uint32_t steady_now(const struct budget *budget, mono_time now)
+{
+    return at_least_one(yielded(budget, budget->limits.steady * budget->share, now));
+}
+
+static uint32_t burst_now(const struct budget *budget)
+{
+    return at_least_one(budget->limits.burst * budget->share);
+}
+
+/* When a window of `length` has room for one more. */
+static mono_time room_at(const struct budget *budget, uint32_t limit, int64_t length)
+{
+    if (budget->in_flight >= limit)
+        return MONO_NEVER;
+    size_t k = limit - budget->in_flight;
+    if (budget->n < k)
+        return (mono_time){INT64_MIN};
+    return mono_add(end_at(budget, budget->n - k), length + ROUNDING);
+}
+
+mono_time budget_when(const struct budget *budget, mono_time now)
+{
+    mono_time when = mono_max(room_at(budget, burst_now(budget), SECOND),
+                              room_at(budget, steady_now(budget, now), MINUTE));
+    return mono_max(when, budget->blocked_until);
+}
+
+static uint32_t without(uint32_t limit, uint32_t reserve)
+{
+    return limit > reserve ? limit - reserve : 1;
+}
+
+mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, mono_time now)
+{
+    mono_time second = room_at(budget, without(burst_now(budget), BURST_RESERVE), SECOND);
+    mono_time minute = room_at(budget, without(steady_now(budget, now), reserve), MINUTE);
+    return mono_max(mono_max(second, minute), budget->blocked_until);
+}
+
+void budget_spend(struct budget *budget, mono_time now)
+{
+    assert(budget_when(budget, now).ms <= now.ms);
+    budget->in_flight++;
+}
+
+static void obey_429(struct budget *budget, mono_time now, int64_t retry_after)
+{
+    int64_t wait = FIRST_BLOCK;
+    for (uint32_t i = 0; i < budget->blocks && wait < LONGEST_BLOCK; i++)
+        wait *= 2;
+    wait = wait > LONGEST_BLOCK ? LONGEST_BLOCK : wait;
+    if (retry_after >= 0)
+        wait = retry_after > BUDGET_MAX_RETRY_AFTER ? BUDGET_MAX_RETRY_AFTER : retry_after;
+    if (wait < FIRST_BLOCK)
+        wait = FIRST_BLOCK;
+    /* Requests sent before the last halving say nothing new. */
+    if (now.ms >= budget->blocked_until.ms) {
+        budget->share = budget->share / 2 < LEAST_SHARE ? LEAST_SHARE : budget->share / 2;
+        budget->blocks++;
+    }
+    budget->blocked_until = mono_max(budget->blocked_until, mono_add(now, wait));
+    budget->good_since = mono_add(budget->blocked_until, 0);
+}
+
+static void recover(struct budget *budget, mono_time now)
+{
+    budget->blocks = 0;
+    if (budget->share >= 1 || mono_diff(now, budget->good_since) < GOOD_STRETCH)
+        return;
+    budget->share = budget->share + SHARE_STEP > 1 ? 1 : budget->share + SHARE_STEP;
+    budget->good_since = now;
+}
+
+/* Our own requests since the server's window began: all that may have been counted in it. */
+static uint32_t ours_since(const struct budget *budget, mono_time began)
+{
+    return budget->in_flight + ends_after(budget, mono_add(began, -1));
+}
+
+static void take_hint(struct budget *budget, mono_time now, const struct rate_headers *h)
+{
+    struct server_window *w = &budget->window;
+    if (h->limit <= 0 || h->remaining < 0 || h->remaining > h->limit || h->reset < 0 ||
+        h->reset > 2 * MINUTE / SECOND)
+        return;
+    mono_time ends = mono_add(now, h->reset * SECOND);
+    bool fresh = !w->known || mono_diff(now, w->seen) > HINT_LIFE;
+    if (fresh || mono_diff(ends, w->ends) > MINUTE / 2) {
+        w->others_last = fresh ? 0 : w->others;
+        w->others = 0;
+        w->ends = ends;
+    }
+    w->known = true;
+    w->seen = now;
+    w->limit = h->limit;
+    mono_time began = mono_add(w->ends, -MINUTE);
+    int64_t elapsed = mono_diff(now, began);
+    double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, began);
+    double whole = used * MINUTE / (double)(elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED);
+    double others = elapsed >= LEAST_ELAPSED && elapsed <= MINUTE && whole > used ? whole : used;
+    if (others > w->others)
+        w->others = others;
+}
+
+void budget_done(struct budget *budget, mono_time now, int status, const struct rate_headers *headers)
+{
+    assert(budget->in_flight > 0);
+    budget->in_flight--;
+    add_end(budget, now);
+    if (status == 429) {
+        obey_429(budget, now, headers ? headers->retry_after : -1);
+        return;
+    }
+    if (status >= 200 && status < 500)
+        recover(budget, now);
+    if (headers)
+        take_hint(budget, now, headers);
+}
+
+struct budget_usage budget_usage(const struct budget *budget, mono_time now)
+{
+    return (struct budget_usage){
+        .in_last_minute = budget->in_flight + ends_after(budget, mono_add(now, -MINUTE - ROUNDING)),
+        .steady = budget->limits.steady,
+        .steady_now = steady_now(budget, now),
+        .burst_now = burst_now(budget),
+        .blocked_until = budget->blocked_until,
+    };
+}
+
+size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
+                     size_t max)
+{
+    size_t open = (size_t)budget->in_flight + reserve;
+    size_t ended = ends_after(budget, mono_add(now, -MINUTE - ROUNDING));
+    open = open < max ? open : max;
+    ended = ended < max - open ? ended : max - open;
+    for (size_t i = 0; i < ended; i++)
+        times[i] = end_at(budget, budget->n - ended + i);
+    for (size_t i = 0; i < open; i++)
+        times[ended + i] = MONO_NEVER;
+    return ended + open;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = ((const mono_time *)a)->ms, y = ((const mono_time *)b)->ms;
+    return (x > y) - (x < y);
+}
+
+bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n)
+{
+    mono_time *sorted = calloc(n ? n : 1, sizeof *sorted);
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = mono_min(times[i], now);
+    qsort(sorted, n, sizeof *sorted, by_time);
+    for (size_t i = 0; i < n; i++)
+        add_end(budget, sorted[i]);
+    free(sorted);
+    return true;
+}

@@ -1,0 +1,90 @@
+/*
+ * budget: may this account send a request to this family's endpoint now, and if not, when.
+ *
+ * One struct budget per (account, endpoint family); look-ups of one job and list pages draw on the same one.
+ * Invariant: in no window of 1 s and in no window of 60 s, whatever its phase and whatever the latency, does
+ * the server see more than the configured burst and steady share from us. A request counts from the moment it
+ * is granted until 1 s / 60 s after it ended, because the server may have counted it at any time in between:
+ * exact sliding windows, not a token bucket. Times are mono_time, which the store carries across restarts.
+ *
+ * On top of the windows lies the effective share: halved by each 429 (at most once per window), grown back
+ * additively, and cut in proportion while RateLimit-Remaining is below yield_below of the limit, because
+ * others are busy then.
+ */
+#ifndef JOBWATCH_BUDGET_H
+#define JOBWATCH_BUDGET_H
+
+#include "timestamp.h"
+
+/* The longest Retry-After that is obeyed, in ms; the caller clamps by it too. */
+#define BUDGET_MAX_RETRY_AFTER 3600000
+
+struct budget_limits {
+    uint32_t burst;     /* our requests per second, >= 1 */
+    uint32_t steady;    /* our requests per minute, >= 1 */
+    double yield_below; /* 0..1 of the limit that the server reports */
+};
+
+/* The documented limits times a share (0 < share <= 1), never less than 1 each. Explicit figures win where
+ * not 0. */
+struct budget_limits budget_limits_for(uint32_t documented_burst, uint32_t documented_steady, double share,
+                                       uint32_t burst, uint32_t steady, double yield_below);
+
+/* What an answer said about the account's limits; -1 where a header was absent or nonsense. */
+struct rate_headers {
+    int64_t limit;       /* RateLimit-Limit */
+    int64_t remaining;   /* RateLimit-Remaining */
+    int64_t reset;       /* RateLimit-Reset, seconds */
+    int64_t retry_after; /* ms, from Retry-After by retry_after_parse */
+};
+
+struct budget;
+
+/* NULL without memory. */
+struct budget *budget_new(const struct budget_limits *limits);
+void budget_free(struct budget *budget); /* NULL is fine */
+
+/* New limits (reload); what was spent stays spent. False without memory, nothing changed. */
+bool budget_set_limits(struct budget *budget, const struct budget_limits *limits);
+
+/*
+ * When the next request may be sent: a time <= now means now. MONO_NEVER: only after a request in flight has
+ * ended (ask again then). Does not spend.
+ */
+mono_time budget_when(const struct budget *budget, mono_time now);
+
+/*
+ * The same for a request that must leave room for others of ours: `reserve` of the steady share, and a few of
+ * the burst share, stay free for them.
+ */
+mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, mono_time now);
+
+/* Spend one request, granted now; only when budget_when() said so (asserted). */
+void budget_spend(struct budget *budget, mono_time now);
+
+/* A spent request ended: answered, failed or timed out; the headers steer the share. status 0: no answer. */
+void budget_done(struct budget *budget, mono_time now, int status, const struct rate_headers *headers);
+
+/* Figures for `status` and for api.throttled. */
+struct budget_usage {
+    uint32_t in_last_minute; /* requests that count in the steady window as of now */
+    uint32_t steady;         /* our full share */
+    uint32_t steady_now;     /* the effective share as of now, after 429s and yielding */
+    uint32_t burst_now;
+    mono_time blocked_until; /* Retry-After in force, else a time <= now */
+};
+struct budget_usage budget_usage(const struct budget *budget, mono_time now);
+
+/*
+ * The ledger, for the store. It is written ahead: an export covers the requests in flight and the next
+ * `reserve` ones, so that so many can be sent before it has to be written again, and a crash at any time
+ * leaves no request unaccounted for. Export: the end times of requests that still count as of now, oldest
+ * first, then MONO_NEVER for each one in flight or reserved; at most max entries, the newest and the open
+ * ones first. Returns how many. Import, into a new budget: the entries of an earlier life, in any order;
+ * those in the future of now, the open ones among them, count as ended now.
+ */
+size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
+                     size_t max);
+bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n);
+
+#endif
