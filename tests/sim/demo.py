@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""The demonstration behind `make demo`: a simulated account, a receiver that checks signatures, and the real daemon, for half a minute.
+
+On the left what the simulated account does, on the right what klv-jobwatch makes of it: alerts (as the journal would have them) and webhook
+pings. In a terminal with colours; through a pipe as plain text. Ends by itself with a summary, exit code 0 when everything came as it should.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from klaviyo import SimKlaviyo, error  # noqa: E402
+from receiver import Delivery, Receiver  # noqa: E402
+
+DELETE = "catalog-category-bulk-delete-job"
+KEY = "pk_demo_" + secrets.token_hex(16)
+SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+PATIENCE = 30.0  # seconds after the last scene for what is still under way
+
+CONFIG = """
+api-url = "{api}"
+account "demo" {{
+    api-key-file        = "{dir}/api-key"
+    interval            = 500ms
+    idle-interval       = 1s
+    full-sweep-interval = 5s
+}}
+alerts {{ stalled-after = 3s  unreachable-after = 2s }}
+webhook "ops" {{ url = "{hook}"  secret-file = "{dir}/ops.secret"  retry-max = 2s }}
+"""
+
+EXPECTED = [
+    ("watch.started", ""), ("job.started", "SPRING-CLEANING"), ("job.completed", "SPRING-CLEANING"), ("job.started", "OLD-SEASON"),
+    ("job.failures_growing", "OLD-SEASON"), ("job.completed_with_failures", "OLD-SEASON"), ("job.stalled", "STUCK-IMPORT"),
+    ("job.resumed", "STUCK-IMPORT"), ("job.completed", "STUCK-IMPORT"), ("job.cancelled", "MISTAKE"), ("api.unreachable", ""),
+    ("api.recovered", ""), ("job.completed", "DURING-OUTAGE"),
+]
+COLOURS = {"account": "36", "alert": "33", "ping": "32", "bad": "31", "dim": "2"}
+
+
+class Stage:
+    """Prints lines of three kinds, one at a time, with the seconds since the beginning."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.lock = threading.Lock()
+        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def paint(self, colour: str, text: str) -> str:
+        return f"\033[{COLOURS[colour]}m{text}\033[0m" if self.colour else text
+
+    def say(self, kind: str, text: str, colour: str | None = None) -> None:
+        with self.lock:
+            at = f"{time.monotonic() - self.began:5.1f}s"
+            print(f"{self.paint('dim', at)}  {self.paint(colour or kind, f'{kind:<8}')}{text}", flush=True)
+
+
+def script(sim: SimKlaviyo, stage: Stage) -> list[tuple[float, Any]]:
+    """The scenes: (seconds from the beginning, what happens)."""
+    acct = sim.accounts["demo"]
+
+    def add(job: str, total: int, **more: Any) -> None:
+        acct.add_job(DELETE, id=job, total=total, **more)
+        stage.say("account", f"{job}: created, {total} categories to delete")
+
+    def change(job: str, **changes: Any) -> None:
+        acct.set(job, **changes)
+        shown = "  ".join(f"{name} {value}" for name, value in changes.items() if name != "errors")
+        stage.say("account", f"{job}: {shown}")
+
+    def outage(begins: bool) -> None:
+        stage.say("account", "the API goes away" if begins else "the API is back")
+        sim.refuse() if begins else sim.accept()
+
+    missing = [error("not_found", "Category not found.", f"No category with external id CAT-{n}.", f"/data/{n}") for n in (7, 19)]
+    return [
+        (1.5, lambda: add("SPRING-CLEANING", 40)), (1.6, lambda: add("OLD-SEASON", 100)),
+        (1.7, lambda: add("STUCK-IMPORT", 60)), (1.8, lambda: add("MISTAKE", 500)),
+        (3.0, lambda: change("SPRING-CLEANING", status="processing", completed=5)),
+        (3.2, lambda: change("OLD-SEASON", status="processing", completed=10)),
+        (3.4, lambda: change("STUCK-IMPORT", status="processing", completed=12)),
+        (4.0, lambda: change("SPRING-CLEANING", completed=22)),
+        (4.6, lambda: change("OLD-SEASON", completed=30, failed=1, errors=missing[:1])),
+        (5.6, lambda: change("SPRING-CLEANING", status="complete", completed=40)),
+        (6.4, lambda: change("MISTAKE", status="cancelled")),
+        (7.2, lambda: change("OLD-SEASON", status="complete", completed=98, failed=2, errors=missing)),
+        (9.0, lambda: change("STUCK-IMPORT", completed=35)), (10.0, lambda: change("STUCK-IMPORT", status="complete", completed=60)),
+        (10.5, lambda: add("DURING-OUTAGE", 9, status="processing")), (12.0, lambda: outage(True)),
+        (13.0, lambda: change("DURING-OUTAGE", status="complete", completed=9)), (16.5, lambda: outage(False)),
+    ]
+
+
+def follow_alerts(process: subprocess.Popen[str], stage: Stage, alerts: list[str]) -> None:
+    """The daemon's own lines and its alerts, as they come on stderr."""
+    assert process.stderr
+    for line in process.stderr:
+        parts = line.rstrip("\n").split(None, 3)
+        if len(parts) == 4 and parts[0].endswith("Z") and "." in parts[2]:
+            alerts.append(parts[2])
+            stage.say("alert", f"{parts[1]:<8}{parts[2]:<28} {parts[3]}", "bad" if parts[1] in ("crit", "err") else None)
+        else:
+            stage.say("daemon", line.rstrip(), "dim")
+
+
+def key_of(delivery: Delivery) -> tuple[str, str]:
+    return delivery.json["type"], delivery.json["data"].get("job", {}).get("id", "")
+
+
+def play(program: str, directory: Path, stage: Stage) -> bool:
+    def on_delivery(delivery: Delivery) -> None:
+        kind, job = key_of(delivery)
+        proof = "signature verified" if delivery.verified else f"NOT VERIFIED: {delivery.problem}"
+        stage.say("ping", f"{kind:<28} {job:<16} {proof}", None if delivery.verified else "bad")
+
+    with SimKlaviyo() as sim, Receiver([SECRET], on_delivery=on_delivery) as receiver:
+        sim.account(KEY, name="demo").add_many(DELETE, 250)
+        write_files(directory, sim.url, receiver.url)
+        stage.say("account", "250 finished jobs are there already: they are the baseline, and silent")
+        alerts: list[str] = []
+        process = subprocess.Popen([program, "run", "--no-journal", "--config", str(directory / "demo.conf"), "--state",
+                                    str(directory / "state")], stderr=subprocess.PIPE, text=True)
+        reader = threading.Thread(target=follow_alerts, args=(process, stage, alerts))
+        reader.start()
+        try:
+            complete = perform(sim, receiver, stage)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(10)
+            reader.join()
+        return summary(sim, receiver, stage, alerts, complete and code == 0)
+
+
+def write_files(directory: Path, api: str, hook: str) -> None:
+    (directory / "state").mkdir()
+    for name, text in (("api-key", KEY), ("ops.secret", SECRET)):
+        (directory / name).touch(0o600)
+        (directory / name).write_text(text)
+    (directory / "demo.conf").write_text(CONFIG.format(api=api, hook=hook, dir=directory))
+
+
+def perform(sim: SimKlaviyo, receiver: Receiver, stage: Stage) -> bool:
+    """Plays the scenes at their times, then waits for the last ping."""
+    for at, scene in script(sim, stage):
+        time.sleep(max(0.0, stage.began + at - time.monotonic()))
+        scene()
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if set(EXPECTED) <= {key_of(d) for d in receiver.accepted}:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def summary(sim: SimKlaviyo, receiver: Receiver, stage: Stage, alerts: list[str], fine: bool) -> bool:
+    pings = [key_of(d) for d in receiver.accepted]
+    missing = [e for e in EXPECTED if e not in pings]
+    surplus = [p for p in pings if p not in EXPECTED]
+    unverified = sum(not d.verified for d in receiver.deliveries)
+    repeated = len(pings) - len({d.id for d in receiver.accepted})
+    windows = sim.windows("demo", DELETE)
+    good = fine and not missing and not surplus and not unverified and not repeated and len(alerts) == len(EXPECTED)
+    print()
+    print(stage.paint("ping" if good else "bad", "All came as it should." if good else "Something is wrong."))
+    print(f"  alerts {len(alerts)}, pings {len(pings)}, expected {len(EXPECTED)} of each; repeated {repeated}, not verified {unverified}")
+    print(f"  missing {missing or 'none'}, not expected {surplus or 'none'}")
+    print(f"  requests to the API: {len(sim.requests)}, at most {windows.sliding_60s} in any minute (allowed to us: 350 of 3500)")
+    print(f"  {time.monotonic() - stage.began:.0f} seconds; nothing was left behind")
+    return good
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: demo.py PROGRAM", file=sys.stderr)
+        return 2
+    stage = Stage()
+    with tempfile.TemporaryDirectory(prefix="klv-demo-") as directory:
+        return 0 if play(sys.argv[1], Path(directory), stage) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
