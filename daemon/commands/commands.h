@@ -1,0 +1,13 @@
+/* commands: each takes what was typed and returns the exit code (enum exit_code). */
+#ifndef KLV_COMMANDS_H
+#define KLV_COMMANDS_H
+
+#include "../options.h"
+
+int command_run(const struct options *options);
+int command_once(const struct options *options);
+int command_check(const struct options *options);
+int command_status(const struct options *options);
+int command_events(const struct options *options);
+
+#endif

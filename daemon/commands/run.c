@@ -1,0 +1,115 @@
+/* run: the daemon, in the foreground. */
+#include "commands.h"
+
+#include "../app.h"
+#include "../log.h"
+#include "../report.h"
+#include "../supervise.h"
+
+#include <stdlib.h>
+
+/* At most one STATUS and one report for the commands in this many ms. */
+#define STATUS_EVERY 1000
+
+struct running {
+    struct app app; /* first: handed around as struct app */
+    struct loop_timer *status_timer;
+    struct loop_timer *watchdog_timer;
+    int64_t watchdog_every;
+    mono_time last_ping;
+    bool status_is_due;
+};
+
+static void tell_status(void *user)
+{
+    struct running *running = user;
+    running->status_is_due = false;
+    char *text = report_status_line(&running->app);
+    if (text)
+        supervise_status(text);
+    free(text);
+    report_store(&running->app);
+}
+
+static void on_change(struct app *app)
+{
+    struct running *running = (struct running *)app;
+    if (running->status_is_due || !running->status_timer)
+        return;
+    running->status_is_due = true;
+    loop_timer_at(running->status_timer, mono_add(loop_now(app->loop).mono, STATUS_EVERY));
+}
+
+/* The loop must turn at least as often as the watchdog wants to hear of it. */
+static void on_watchdog(void *user)
+{
+    struct running *running = user;
+    loop_timer_at(running->watchdog_timer,
+                  mono_add(loop_now(running->app.loop).mono, running->watchdog_every));
+}
+
+static void on_turn(struct app *app)
+{
+    struct running *running = (struct running *)app;
+    if (running->watchdog_every <= 0)
+        return;
+    mono_time now = loop_now(app->loop).mono;
+    if (mono_diff(now, running->last_ping) < running->watchdog_every / 2)
+        return;
+    running->last_ping = now;
+    supervise_watchdog();
+}
+
+static void on_reload(struct app *app)
+{
+    supervise_reloading();
+    if (app_reload(app))
+        log_notice("configuration reloaded: %zu accounts, %zu webhooks", app->config->n_accounts,
+                   app->config->n_webhooks);
+    else
+        log_error("the configuration was not taken, the one before stays in effect");
+    supervise_ready();
+    on_change(app);
+}
+
+static void on_stop(struct app *app)
+{
+    struct running *running = (struct running *)app;
+    supervise_stopping();
+    loop_timer_close(running->status_timer);
+    loop_timer_close(running->watchdog_timer);
+    running->status_timer = running->watchdog_timer = NULL;
+}
+
+static bool start_timers(struct running *running)
+{
+    running->watchdog_every = supervise_watchdog_interval();
+    running->status_timer = loop_timer_new(running->app.loop, tell_status, running);
+    running->watchdog_timer = loop_timer_new(running->app.loop, on_watchdog, running);
+    if (!running->status_timer || !running->watchdog_timer) {
+        log_error("out of memory");
+        return false;
+    }
+    if (running->watchdog_every > 0)
+        on_watchdog(running);
+    return true;
+}
+
+int command_run(const struct options *options)
+{
+    struct running running = {
+        .app = {.on_change = on_change, .on_reload = on_reload, .on_turn = on_turn, .on_stop = on_stop}};
+    struct app *app = &running.app;
+    if (!app_open(app, options, JOURNAL_AUTO))
+        return app_free(app);
+    if (!start_timers(&running)) {
+        app->exit_code = EXIT_FAILED;
+        return app_free(app);
+    }
+    supervise_ready();
+    tell_status(&running);
+    log_info("klv-jobwatch " JOBWATCH_VERSION ": watching %zu accounts, telling the journal and %zu webhooks",
+             app->config->n_accounts, app->config->n_webhooks);
+    app_run(app);
+    return app_free(app);
+}

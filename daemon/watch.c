@@ -1,0 +1,660 @@
+#include "watch.h"
+
+#include "api_headers.h"
+#include "log.h"
+#include "random.h"
+#include "watch_store.h"
+#include "../lib/account_health.h"
+#include "../lib/rate_headers.h"
+#include "../lib/render.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A page of 100 jobs with all their relationships is a few hundred KiB. */
+#define MAX_PAGE_BODY (16u << 20)
+/* What only says when a list was last read is written this often at the most, in ms. */
+#define LAZY_COMMIT 10000
+/* In `once`, so many answers in a row that were not good end the run. */
+#define ONCE_MAX_FAILURES 4
+
+/* One family of the account. */
+struct family_watch {
+    struct watch *watch;
+    struct watcher *watcher;
+    struct watch_rows rows;
+    bool failed; /* `once` */
+};
+
+/* One request on its way. */
+struct flight {
+    struct family_watch *family;
+    unsigned slot;
+    struct http_transfer *transfer;
+    struct flight *next;
+};
+
+struct watch {
+    struct watch_shared shared;
+    const struct config_account *account;
+    struct secret key;
+    struct api_headers headers;
+    struct family_watch **families;
+    struct watcher **watchers; /* the same, for account_health */
+    size_t n;
+    struct account_health health;
+    struct loop_timer *timer;
+    struct flight *flights;
+    bool started;
+    bool closed;
+    bool done;
+    bool saved;
+    mono_time last_commit;
+    char problem[CONDITION_NOTE];
+};
+
+static void pump(struct watch *watch);
+
+/* ---- the key ---- */
+
+static bool key_is_plain(const char *key)
+{
+    for (const char *p = key; *p; p++) {
+        if (*p < '!' || *p > '~')
+            return false;
+    }
+    return true;
+}
+
+bool watch_read_key(const struct config_account *account, struct secret *ret, char *why, size_t why_size)
+{
+    char credential[80];
+    snprintf(credential, sizeof credential, "api-key-%s", account->name);
+    char reason[STORE_WHY];
+    if (!secret_read(account->api_key_file, credential, "api-key", false, ret, reason, sizeof reason)) {
+        snprintf(why, why_size, "account \"%s\": API key: %s", account->name, reason);
+        return false;
+    }
+    if (key_is_plain(ret->text))
+        return true;
+    secret_wipe(ret);
+    snprintf(why, why_size,
+             "account \"%s\": the API key holds spaces or control characters; it should be one word (pk_...)",
+             account->name);
+    return false;
+}
+
+/* ---- set-up ---- */
+
+static struct watcher_options watcher_options(const struct watch *watch, const struct family *family,
+                                              int64_t phase)
+{
+    const struct config *config = watch->shared.config;
+    const struct config_account *account = watch->account;
+    return (struct watcher_options){
+        .account = account->name,
+        .family = family,
+        .base = {.api_url = config->api_url, .revision = config->revision},
+        .rules = &config->alerts,
+        .plan =
+            {
+                .interval = account->interval,
+                .idle_interval = account->idle_interval,
+                .full_sweep_interval = account->full_sweep_interval,
+                .head_pages = family->sort[0] != '\0',
+                .once = watch->shared.once,
+            },
+        .limits = budget_limits_for(family->burst, family->steady, account->budget, account->burst,
+                                    account->steady, account->yield_below),
+        .detail_timeout = account->detail_timeout,
+        .retention = config->retention,
+        .phase = phase,
+        .seed = random_u64(),
+    };
+}
+
+static void free_family(struct family_watch *family)
+{
+    if (!family)
+        return;
+    watcher_free(family->watcher);
+    batch_finish(&family->rows.batch);
+    free(family);
+}
+
+static struct family_watch *new_family(struct watch *watch, const struct family *type, int64_t phase,
+                                       char *why, size_t why_size)
+{
+    struct family_watch *family = calloc(1, sizeof *family);
+    struct watcher_options options = watcher_options(watch, type, phase);
+    struct now now = loop_now(watch->shared.loop);
+    snprintf(why, why_size, "out of memory");
+    if (!family)
+        return NULL;
+    family->watch = watch;
+    family->watcher = watcher_new(&options, now.mono);
+    if (!family->watcher || !watch_rows_load(&family->rows, watch->shared.store, watch->account->name,
+                                             type->type, family->watcher, now)) {
+        if (family->watcher)
+            snprintf(why, why_size, "%s", store_error(watch->shared.store));
+        free_family(family);
+        return NULL;
+    }
+    return family;
+}
+
+/* The phase spreads all (account, family) pairs evenly over one interval; a lone one begins at once. */
+static int64_t phase_of(const struct watch *watch, size_t family, size_t place, size_t of)
+{
+    if (watch->shared.once || of == 0)
+        return 0;
+    size_t n = watch->account->n_families;
+    double part = ((double)place + (double)family / (double)n) / (double)of;
+    return (int64_t)(part * (double)watch->account->interval);
+}
+
+static void on_timer(void *user)
+{
+    pump(user);
+}
+
+static bool fill(struct watch *watch, size_t place, size_t of, char *why, size_t why_size)
+{
+    const struct config_account *account = watch->account;
+    watch->families = calloc(account->n_families, sizeof(struct family_watch *));
+    watch->watchers = calloc(account->n_families, sizeof(struct watcher *));
+    watch->timer = loop_timer_new(watch->shared.loop, on_timer, watch);
+    snprintf(why, why_size, "out of memory");
+    if (!watch->families || !watch->watchers || !watch->timer ||
+        !api_headers_make(&watch->headers, watch->key.text, watch->shared.config->revision))
+        return false;
+    for (; watch->n < account->n_families; watch->n++) {
+        struct family_watch *family = new_family(watch, account->families[watch->n],
+                                                 phase_of(watch, watch->n, place, of), why, why_size);
+        if (!family)
+            return false;
+        watch->families[watch->n] = family;
+        watch->watchers[watch->n] = family->watcher;
+    }
+    return watch_health_load(&watch->health, watch->shared.store, account->name);
+}
+
+struct watch *watch_new(const struct watch_shared *shared, const struct config_account *account, size_t place,
+                        size_t of, char *why, size_t why_size)
+{
+    struct watch *watch = calloc(1, sizeof *watch);
+    if (!watch) {
+        snprintf(why, why_size, "out of memory");
+        return NULL;
+    }
+    watch->shared = *shared;
+    watch->account = account;
+    watch->saved = true;
+    if (!watch_read_key(account, &watch->key, why, why_size) || !fill(watch, place, of, why, why_size)) {
+        watch_close(watch);
+        watch_free(watch);
+        return NULL;
+    }
+    return watch;
+}
+
+void watch_start(struct watch *watch)
+{
+    watch->started = true;
+    pump(watch);
+}
+
+/* ---- committing ---- */
+
+static void note_saved(struct watch *watch, bool fine)
+{
+    if (fine && !watch->saved)
+        log_notice("account %s: state is being saved again", watch->account->name);
+    if (!fine && watch->saved)
+        log_error("account %s: state is not being saved, alerts wait in memory: %s", watch->account->name,
+                  store_error(watch->shared.store));
+    watch->saved = fine;
+}
+
+static bool is_urgent(struct watch *watch)
+{
+    bool urgent = watch_health_is_urgent(&watch->health) || !watch->saved;
+    for (size_t i = 0; i < watch->n; i++)
+        urgent |= watch_rows_are_urgent(&watch->families[i]->rows, watch->watchers[i]);
+    return urgent;
+}
+
+/* Everything that waits to be written, in one transaction. */
+static void commit(struct watch *watch, struct now now)
+{
+    struct store *store = watch->shared.store;
+    struct watch_target target = {store, watch->shared.delivery, watch->account, now};
+    bool fine = store_begin(store);
+    for (size_t i = 0; fine && i < watch->n; i++)
+        fine = watch_rows_write(&watch->families[i]->rows, &target, watch->families[i]->watcher);
+    fine = fine && watch_health_write(&watch->health, &target) && store_mark(store, now);
+    if (!fine)
+        store_rollback(store);
+    else
+        fine = store_commit(store);
+    for (size_t i = 0; fine && i < watch->n; i++)
+        watch_rows_written(&watch->families[i]->rows, watch->families[i]->watcher);
+    if (fine)
+        watch_health_written(&watch->health);
+    watch->last_commit = now.mono;
+    note_saved(watch, fine);
+    delivery_wake(watch->shared.delivery);
+}
+
+/* ---- requests and answers ---- */
+
+static struct flight **find_flight(struct watch *watch, const struct flight *flight)
+{
+    struct flight **at = &watch->flights;
+    while (*at && *at != flight)
+        at = &(*at)->next;
+    return at;
+}
+
+static int64_t header_ms(const char *text, wall_time server_now)
+{
+    int64_t ms;
+    return text && retry_after_parse(text, strlen(text), server_now, BUDGET_MAX_RETRY_AFTER, &ms) ? ms : -1;
+}
+
+static struct watcher_answer answer_of(const struct http_response *response, struct now now)
+{
+    struct watcher_answer answer = {
+        .status = response->error == HTTP_OK ? response->status : 0,
+        .too_large = response->error == HTTP_TOO_LARGE,
+        .error = response->error_text,
+        .body = response->body,
+        .body_len = response->body_len,
+        .server_now = now.wall,
+    };
+    if (response->date)
+        wall_parse_http(response->date, strlen(response->date), &answer.server_now);
+    rate_headers_parse(response->ratelimit_limit, response->ratelimit_remaining, response->ratelimit_reset,
+                       &answer.rate);
+    answer.rate.retry_after = header_ms(response->retry_after, answer.server_now);
+    return answer;
+}
+
+static bool family_is_done(struct family_watch *family, struct now now)
+{
+    bool whole;
+    struct watcher_report report = watcher_report(family->watcher, now.mono);
+    family->failed |= report.trouble == TROUBLE_UNAUTHORIZED || report.trouble == TROUBLE_FORBIDDEN ||
+                      report.failures >= ONCE_MAX_FAILURES;
+    if (watcher_is_done(family->watcher, &whole)) {
+        family->failed |= !whole;
+        return true;
+    }
+    return family->failed;
+}
+
+static void check_done(struct watch *watch, struct now now)
+{
+    if (!watch->shared.once || watch->done)
+        return;
+    for (size_t i = 0; i < watch->n; i++) {
+        if (!family_is_done(watch->families[i], now))
+            return;
+    }
+    watch->done = true;
+    if (watch->shared.on_done)
+        watch->shared.on_done(watch->shared.user);
+}
+
+static void deal(struct watch *watch, struct family_watch *family, unsigned slot,
+                 const struct http_response *response)
+{
+    struct now now = loop_now(watch->shared.loop);
+    struct watcher_answer answer = answer_of(response, now);
+    bool fine = watcher_answer(family->watcher, slot, &answer, now, random_u64(), &family->rows.batch) &&
+                account_health_check(&watch->health, watch->account->name, watch->watchers, watch->n,
+                                     &watch->shared.config->alerts, now, &family->rows.batch);
+    if (!fine) {
+        watch->shared.on_no_memory(watch->shared.user);
+        return;
+    }
+    if (is_urgent(watch) || mono_diff(now.mono, watch->last_commit) >= LAZY_COMMIT)
+        commit(watch, now);
+    if (watch->shared.on_change)
+        watch->shared.on_change(watch->shared.user);
+    check_done(watch, now);
+    pump(watch);
+}
+
+static void on_answer(void *user, const struct http_response *response)
+{
+    struct flight *flight = user;
+    struct family_watch *family = flight->family;
+    struct watch *watch = family->watch;
+    unsigned slot = flight->slot;
+    *find_flight(watch, flight) = flight->next;
+    free(flight);
+    if (response->error == HTTP_CANCELLED || watch->closed)
+        watcher_drop(family->watcher, slot, loop_now(watch->shared.loop).mono);
+    else
+        deal(watch, family, slot, response);
+}
+
+static bool send_request(struct watch *watch, struct family_watch *family,
+                         const struct watcher_request *wanted)
+{
+    const struct config *config = watch->shared.config;
+    struct flight *flight = calloc(1, sizeof *flight);
+    if (!flight)
+        return false;
+    struct http_request request = {
+        .url = wanted->url,
+        .headers = (const char *const *)watch->headers.lines,
+        .connect_timeout = config->connect_timeout,
+        .timeout = config->request_timeout,
+        .max_body = MAX_PAGE_BODY,
+        .ca_file = config->ca_file,
+        .allow_http = true, /* the configuration allows it to loopback only */
+    };
+    *flight = (struct flight){.family = family, .slot = wanted->slot, .next = watch->flights};
+    flight->transfer = http_start(watch->shared.http, &request, on_answer, flight);
+    if (!flight->transfer) {
+        free(flight);
+        return false;
+    }
+    watch->flights = flight;
+    return true;
+}
+
+static mono_time pump_family(struct watch *watch, struct family_watch *family, struct now now)
+{
+    struct watcher_request wanted;
+    mono_time next = MONO_NEVER;
+    while (!family->failed && watcher_next(family->watcher, now.mono, &wanted, &next)) {
+        note_saved(watch, watch_rows_cover(&family->rows, watch->shared.store, family->watcher, now));
+        bool sent = send_request(watch, family, &wanted);
+        free(wanted.url);
+        if (!sent) {
+            watcher_drop(family->watcher, wanted.slot, now.mono);
+            return mono_add(now.mono, 1000);
+        }
+    }
+    return next;
+}
+
+static void pump(struct watch *watch)
+{
+    if (watch->closed || !watch->started || watch->done)
+        return;
+    struct now now = loop_now(watch->shared.loop);
+    mono_time next = MONO_NEVER;
+    for (size_t i = 0; i < watch->n; i++)
+        next = mono_min(next, pump_family(watch, watch->families[i], now));
+    loop_timer_at(watch->timer, next);
+}
+
+/* ---- reload ---- */
+
+static struct family_watch *find_family(const struct watch *watch, const struct family *type)
+{
+    for (size_t i = 0; i < watch->n; i++) {
+        if (strcmp(watcher_family(watch->watchers[i]), type->type) == 0)
+            return watch->families[i];
+    }
+    return NULL;
+}
+
+/* Give up what is in flight for a family (NULL: for all). */
+static void cancel_flights(struct watch *watch, const struct family_watch *family)
+{
+    for (struct flight **at = &watch->flights; *at;) {
+        struct flight *flight = *at;
+        if (family && flight->family != family) {
+            at = &flight->next;
+            continue;
+        }
+        /* Its done function takes it off the list. */
+        http_cancel(flight->transfer);
+    }
+}
+
+/* The families of the new configuration: known ones take their new options, others are made. NULL, nothing
+ * changed, on failure. */
+static struct family_watch **new_families(struct watch *watch, char *why, size_t why_size)
+{
+    size_t n = watch->account->n_families;
+    struct family_watch **wanted = calloc(n, sizeof(struct family_watch *));
+    snprintf(why, why_size, "out of memory");
+    for (size_t i = 0; wanted && i < n; i++) {
+        wanted[i] = find_family(watch, watch->account->families[i]);
+        if (!wanted[i])
+            wanted[i] = new_family(watch, watch->account->families[i], 0, why, why_size);
+        if (wanted[i])
+            continue;
+        for (size_t j = 0; j < i; j++) {
+            if (!find_family(watch, watch->account->families[j]))
+                free_family(wanted[j]);
+        }
+        free(wanted);
+        return NULL;
+    }
+    return wanted;
+}
+
+static bool is_in(struct family_watch *const *wanted, size_t n, const struct family_watch *family)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (wanted[i] == family)
+            return true;
+    }
+    return false;
+}
+
+static bool take_families(struct watch *watch, struct family_watch **wanted, size_t n)
+{
+    struct now now = loop_now(watch->shared.loop);
+    struct watcher **watchers = calloc(n, sizeof(struct watcher *));
+    if (!watchers)
+        return false;
+    for (size_t i = 0; i < watch->n; i++) {
+        if (is_in(wanted, n, watch->families[i]))
+            continue;
+        cancel_flights(watch, watch->families[i]);
+        free_family(watch->families[i]);
+    }
+    free(watch->families);
+    free(watch->watchers);
+    watch->families = wanted;
+    watch->watchers = watchers;
+    watch->n = n;
+    for (size_t i = 0; i < n; i++) {
+        struct watcher_options options = watcher_options(watch, watch->account->families[i], 0);
+        watchers[i] = wanted[i]->watcher;
+        if (!watcher_set_options(watchers[i], &options, now.mono))
+            watch->shared.on_no_memory(watch->shared.user);
+    }
+    return true;
+}
+
+bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
+                       const struct config_account *account, char *why, size_t why_size)
+{
+    struct watch_shared old_shared = watch->shared;
+    const struct config_account *old_account = watch->account;
+    struct secret key;
+    if (!watch_read_key(account, &key, why, why_size))
+        return false;
+    watch->shared = *shared;
+    watch->account = account;
+    struct family_watch **wanted = new_families(watch, why, why_size);
+    if (!wanted || !take_families(watch, wanted, account->n_families)) {
+        watch->shared = old_shared;
+        watch->account = old_account;
+        free(wanted);
+        secret_wipe(&key);
+        return false;
+    }
+    secret_wipe(&watch->key);
+    api_headers_wipe(&watch->headers);
+    watch->key = key;
+    if (!api_headers_make(&watch->headers, key.text, shared->config->revision))
+        watch->shared.on_no_memory(watch->shared.user);
+    pump(watch);
+    return true;
+}
+
+/* ---- figures ---- */
+
+const char *watch_account(const struct watch *watch)
+{
+    return watch->account->name;
+}
+
+bool watch_is_done(const struct watch *watch)
+{
+    return watch->done;
+}
+
+bool watch_was_whole(const struct watch *watch, char *why, size_t why_size)
+{
+    struct now now = loop_now(watch->shared.loop);
+    for (size_t i = 0; i < watch->n; i++) {
+        if (!watch->families[i]->failed)
+            continue;
+        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
+        const struct condition *schema = watcher_condition(watch->watchers[i], WATCH_SCHEMA);
+        snprintf(why, why_size, "account \"%s\", %s: %s", watch->account->name,
+                 watcher_family(watch->watchers[i]), report.last_error[0] ? report.last_error : schema->note);
+        return false;
+    }
+    return watch->saved;
+}
+
+static const char *trouble_text(const struct watcher_report *report)
+{
+    switch (report->trouble) {
+    case TROUBLE_UNKNOWN:
+    case TROUBLE_NONE:
+        return "";
+    case TROUBLE_AWAY:
+    case TROUBLE_UNAUTHORIZED:
+    case TROUBLE_FORBIDDEN:
+        return report->last_error;
+    }
+    return "";
+}
+
+struct watch_figures watch_figures(const struct watch *watch, struct now now)
+{
+    struct watch_figures figures = {.families = watch->n,
+                                    .next = MONO_NEVER,
+                                    .saved = watch->saved,
+                                    .problem = "",
+                                    .last_good = now.wall};
+    for (size_t i = 0; i < watch->n; i++) {
+        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
+        wall_time good = watcher_state(watch->watchers[i])->last_good;
+        figures.jobs += report.jobs;
+        figures.active += report.active;
+        figures.next = mono_min(figures.next, mono_min(report.next, report.next_full));
+        figures.spent += report.usage.in_last_minute;
+        figures.share += report.usage.steady;
+        if (good.ms < figures.last_good.ms)
+            figures.last_good = good;
+        if (figures.problem[0] == '\0')
+            figures.problem = trouble_text(&report);
+    }
+    return figures;
+}
+
+static bool put_int(struct json_object *object, const char *key, int64_t value)
+{
+    return json_object_object_add(object, key, json_object_new_int64(value)) == 0;
+}
+
+static struct json_object *family_json(const struct watch *watch, size_t i, struct now now)
+{
+    struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
+    const struct watcher_state *state = watcher_state(watch->watchers[i]);
+    struct json_object *object = json_object_new_object();
+    if (!object)
+        return NULL;
+    /* Times are told as wall times, so that a reader needs no clock of ours. */
+    int64_t to_wall = now.wall.ms - now.mono.ms;
+    json_object_object_add(object, "family", json_object_new_string(watcher_family(watch->watchers[i])));
+    json_object_object_add(object, "problem", json_object_new_string(trouble_text(&report)));
+    json_object_object_add(object, "baseline", json_object_new_boolean(state->has_baseline));
+    put_int(object, "jobs", (int64_t)report.jobs);
+    put_int(object, "active", (int64_t)report.active);
+    put_int(object, "last_good_ms", wall_is_none(state->last_good) ? 0 : state->last_good.ms);
+    put_int(object, "next_ms", report.next.ms == MONO_NEVER.ms ? 0 : report.next.ms + to_wall);
+    put_int(object, "next_full_ms", report.next_full.ms == MONO_NEVER.ms ? 0 : report.next_full.ms + to_wall);
+    put_int(object, "period_ms", report.period);
+    put_int(object, "spent", report.usage.in_last_minute);
+    put_int(object, "share", report.usage.steady);
+    put_int(object, "share_now", report.usage.steady_now);
+    put_int(object, "requests", (int64_t)report.requests);
+    return object;
+}
+
+char *watch_report_json(const struct watch *watch, struct now now)
+{
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; array && i < watch->n; i++) {
+        struct json_object *family = family_json(watch, i, now);
+        if (!family || json_object_array_add(array, family) != 0) {
+            json_object_put(family);
+            json_object_put(array);
+            return NULL;
+        }
+    }
+    const char *text = array ? json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN) : NULL;
+    char *copy = text ? strdup(text) : NULL;
+    json_object_put(array);
+    return copy;
+}
+
+/* ---- the end ---- */
+
+/* The last words: what was not urgent, and the exact ledger. */
+static void settle(struct watch *watch)
+{
+    struct now now = loop_now(watch->shared.loop);
+    struct store *store = watch->shared.store;
+    if (!watch->started)
+        return;
+    commit(watch, now);
+    bool fine = store_begin(store);
+    for (size_t i = 0; fine && i < watch->n; i++)
+        fine = watch_rows_settle(&watch->families[i]->rows, store, watch->watchers[i], now);
+    if (fine)
+        (void)store_commit(store);
+    else
+        store_rollback(store);
+}
+
+void watch_close(struct watch *watch)
+{
+    if (watch->closed)
+        return;
+    watch->closed = true;
+    cancel_flights(watch, NULL);
+    settle(watch);
+    loop_timer_close(watch->timer);
+    watch->timer = NULL;
+}
+
+void watch_free(struct watch *watch)
+{
+    if (!watch)
+        return;
+    for (size_t i = 0; i < watch->n; i++)
+        free_family(watch->families[i]);
+    free(watch->families);
+    free(watch->watchers);
+    api_headers_wipe(&watch->headers);
+    secret_wipe(&watch->key);
+    free(watch);
+}

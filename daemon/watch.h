@@ -1,0 +1,79 @@
+/*
+ * watch: the shell of one account: its key, its watchers (one per family), its health. It carries out what
+ * the core decides: it sends requests, hands answers in, commits each batch, then wakes the delivery. The
+ * only file that sees both sides.
+ *
+ * Invariant: what an answer changed is committed, jobs, events and deliveries in one transaction, before
+ * anything of it is sent. When a commit fails, the batch stays and is tried again; nothing is lost, and the
+ * state says that it is not being saved.
+ */
+#ifndef KLV_WATCH_H
+#define KLV_WATCH_H
+
+#include "delivery.h"
+#include "secret.h"
+
+struct watch; /* one account */
+
+struct watch_shared {
+    struct loop *loop;
+    struct http *http;
+    struct store *store;
+    struct delivery *delivery;
+    const struct config *config;
+    bool once;                        /* one full sweep each, then done */
+    void (*on_change)(void *user);    /* something for STATUS changed; may be NULL */
+    void (*on_done)(void *user);      /* `once`: this account is done; may be NULL */
+    void (*on_no_memory)(void *user); /* the process must end; nothing uncommitted is to be kept */
+    void *user;
+};
+
+/*
+ * Watch one account. The key is read here (its file, or the systemd credential) and wiped by watch_free.
+ * place and of spread the accounts' first sweeps in time. NULL with a sentence in why: the key, the store, no
+ * memory.
+ */
+struct watch *watch_new(const struct watch_shared *shared, const struct config_account *account, size_t place,
+                        size_t of, char *why, size_t why_size);
+
+/* Only read the key, as watch_new does: for `check`. The caller wipes *ret. */
+bool watch_read_key(const struct config_account *account, struct secret *ret, char *why, size_t why_size);
+
+/* Begin (after everything is proven). */
+void watch_start(struct watch *watch);
+
+/* Reload: the same account with another configuration. A new key is read first: on failure false with why,
+ * and all stays as it was. */
+bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
+                       const struct config_account *account, char *why, size_t why_size);
+
+/* No new requests; what is in flight is given up. Idempotent. */
+void watch_close(struct watch *watch);
+void watch_free(struct watch *watch); /* NULL is fine */
+
+const char *watch_account(const struct watch *watch);
+
+/* `once`: whether every family's sweep and looks are over. */
+bool watch_is_done(const struct watch *watch);
+
+/* `once`: whether every family's sweep was whole; the first error otherwise in why. */
+bool watch_was_whole(const struct watch *watch, char *why, size_t why_size);
+
+/* Figures for STATUS and `status`. */
+struct watch_figures {
+    size_t families;
+    size_t jobs;
+    size_t active;
+    wall_time last_good; /* oldest of the families' last whole sweeps; WALL_NONE when one has none yet */
+    mono_time next;      /* next request of any family */
+    uint32_t spent;      /* requests in the last minute, and the share */
+    uint32_t share;
+    bool saved;          /* the last commit succeeded */
+    const char *problem; /* "" when all is well */
+};
+struct watch_figures watch_figures(const struct watch *watch, struct now now);
+
+/* The families' reports as a JSON array, for the commands; malloc'd, NULL without memory. */
+char *watch_report_json(const struct watch *watch, struct now now);
+
+#endif

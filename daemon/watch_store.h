@@ -1,0 +1,56 @@
+/*
+ * watch_store: between a watch and the store: what one family, and the account's health, have to load and to
+ * write.
+ *
+ * Invariant: write is called within an open transaction and may be repeated after a failed one; `written`
+ * afterwards, only when the commit succeeded, is what forgets the batch.
+ */
+#ifndef KLV_WATCH_STORE_H
+#define KLV_WATCH_STORE_H
+
+#include "delivery.h"
+#include "../lib/account_health.h"
+
+struct watch_rows {
+    struct store_watch row;
+    struct batch batch;
+    bool row_dirty;
+    uint32_t covered; /* requests that may be sent before the ledger has to be written again */
+};
+
+struct watch_target {
+    struct store *store;
+    struct delivery *delivery;
+    const struct config_account *account;
+    struct now now;
+};
+
+/* Find or make the rows of (account, family) and fill the new watcher from them: jobs, conditions, ledger,
+ * waiting events. */
+bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *account, const char *family,
+                     struct watcher *watcher, struct now now);
+
+/* Whether there is something that should not wait: events, jobs, conditions. A newer time of the last sweep
+ * can. */
+bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watcher);
+
+/*
+ * Before a request leaves: the ledger in the store covers it, and some more, so that not each one has to wait
+ * for the disk. Its own transaction. False: the store failed; the request may go all the same, the windows of
+ * this life hold without it.
+ */
+bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watcher *watcher, struct now now);
+
+/* The exact ledger, at the end of a life; within an open transaction. */
+bool watch_rows_settle(const struct watch_rows *rows, struct store *store, struct watcher *watcher,
+                       struct now now);
+
+bool watch_rows_write(struct watch_rows *rows, const struct watch_target *target, struct watcher *watcher);
+void watch_rows_written(struct watch_rows *rows, struct watcher *watcher);
+
+bool watch_health_load(struct account_health *health, struct store *store, const char *account);
+bool watch_health_is_urgent(const struct account_health *health);
+bool watch_health_write(struct account_health *health, const struct watch_target *target);
+void watch_health_written(struct account_health *health);
+
+#endif
