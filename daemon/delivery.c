@@ -28,6 +28,7 @@ struct delivery *delivery_new(struct loop *loop, struct http *http, struct store
     delivery->store = store;
     delivery->journal = journal;
     delivery->outcomes_end = &delivery->outcomes;
+    delivery->journal_queue.blocked_wait = BLOCKED_WAIT;
     delivery->figures = calloc(1, sizeof *delivery->figures);
     delivery->timer = delivery->figures ? loop_timer_new(loop, turn, delivery) : NULL;
     if (delivery->timer) {
@@ -275,7 +276,8 @@ static mono_time pump_journal(struct delivery *delivery, struct now now)
         return mono_add(now.mono, 1000);
     n = load_batch(delivery, n, events, now);
     if (n == 0)
-        return delivery_next_look(delivery, SINK_JOURNAL, now);
+        return delivery_next_look(delivery, SINK_JOURNAL, &queue->blocked_wait, now);
+    queue->blocked_wait = BLOCKED_WAIT;
     bool fine = sink_journal_write(delivery->journal, (const struct event *const *)events, n, journal_written,
                                    delivery);
     for (size_t i = 0; i < n; i++)

@@ -44,6 +44,8 @@ struct hook {
     bool asked;        /* the pause is the receiver's own wish */
     mono_time pause_until;
     mono_time look_at;
+    mono_time retry_at; /* the nearest retry that we know of; later ones of its job wait for it */
+    int64_t blocked_wait;
     char trouble[WEBHOOK_TEXT]; /* the last failure */
 };
 
@@ -53,6 +55,8 @@ struct hook *hook_new(struct delivery *delivery, const char *name)
     if (!hook)
         return NULL;
     hook->delivery = delivery;
+    hook->retry_at = MONO_NEVER;
+    hook->blocked_wait = BLOCKED_WAIT;
     snprintf(hook->name, sizeof hook->name, "%s", name);
     snprintf(hook->sink, sizeof hook->sink, SINK_HOOK_PREFIX "%.*s",
              (int)(sizeof hook->sink - sizeof SINK_HOOK_PREFIX), name);
@@ -150,8 +154,7 @@ static void pause_hook(struct hook *hook, uint32_t round, const struct webhook_a
     hook->pause_until = mono_max(hook->pause_until, until);
 }
 
-static void wait_for_retry(const struct hook *hook, struct outcome *outcome, int64_t retry_after,
-                           struct now now)
+static void wait_for_retry(struct hook *hook, struct outcome *outcome, int64_t retry_after, struct now now)
 {
     struct stored_delivery *row = &outcome->row;
     /* Not beyond the time it is given up, so that it is told then. */
@@ -159,6 +162,7 @@ static void wait_for_retry(const struct hook *hook, struct outcome *outcome, int
     mono_time next = mono_add(now.mono, retry_delay(hook, row->attempts, retry_after));
     row->state = DELIVERY_WAITING;
     row->next_at = mono_min(next, mono_max(end, now.mono));
+    hook->retry_at = mono_min(hook->retry_at, row->next_at);
 }
 
 /* A dead letter, and the event that says so; without memory for that it stays waiting. */
@@ -357,6 +361,8 @@ static mono_time take_rows(struct hook *hook, const struct stored_delivery *rows
             return mono_add(now.mono, STORE_WAIT);
         else if (give)
             overdue_at = now.mono;
+        else
+            hook->blocked_wait = BLOCKED_WAIT;
     }
     return overdue_at;
 }
@@ -372,7 +378,9 @@ static mono_time look(struct hook *hook, struct now now)
         return mono_min(hook->pause_until, overdue_at);
     if (free_places(hook, now) == 0)
         return hook->failures > 0 ? overdue_at : MONO_NEVER; /* an answer wakes us */
-    return delivery_next_look(delivery, hook->sink, now);
+    if (hook->retry_at.ms <= now.mono.ms)
+        hook->retry_at = MONO_NEVER;
+    return mono_min(hook->retry_at, delivery_next_look(delivery, hook->sink, &hook->blocked_wait, now));
 }
 
 mono_time hook_pump(struct hook *hook, struct now now)

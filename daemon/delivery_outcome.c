@@ -11,8 +11,6 @@
 
 static const struct backoff_rules save_rules = {.base = 100, .cap = 10000};
 
-/* How soon to look again at what is due but stands behind something. */
-#define BLOCKED_LOOK 1000
 /* An event that cannot be read holds up its job's later ones, but not for ever. */
 #define UNREADABLE_WAIT  60000
 #define UNREADABLE_TRIES 5
@@ -192,12 +190,14 @@ void delivery_put_off(struct delivery *delivery, const struct stored_delivery *r
     delivery_settle(delivery, outcome);
 }
 
-mono_time delivery_next_look(struct delivery *delivery, const char *sink, struct now now)
+mono_time delivery_next_look(struct delivery *delivery, const char *sink, int64_t *wait, struct now now)
 {
     mono_time next;
-    if (!store_delivery_next(delivery->store, sink, &next))
-        next = now.mono;
-    /* What is due and was not taken stands behind another of its job; that one's end wakes us, or its time.
-     */
-    return mono_max(next, mono_add(now.mono, next.ms <= now.mono.ms ? BLOCKED_LOOK : 0));
+    if (store_delivery_next(delivery->store, sink, &next) && next.ms > now.mono.ms) {
+        *wait = BLOCKED_WAIT;
+        return next;
+    }
+    next = mono_add(now.mono, *wait);
+    *wait = *wait * 2 < BLOCKED_WAIT_MAX ? *wait * 2 : BLOCKED_WAIT_MAX;
+    return next;
 }

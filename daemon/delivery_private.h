@@ -15,6 +15,9 @@
 #define MAX_CONCURRENCY 64
 #define DELIVERY_ROWS   (DELIVERY_BATCH + MAX_CONCURRENCY)
 
+#define BLOCKED_WAIT     1000
+#define BLOCKED_WAIT_MAX 30000
+
 /* A row as it should be written, with the delivery.failed event that belongs to it. */
 struct outcome {
     struct stored_delivery row;
@@ -30,6 +33,7 @@ struct journal_queue {
     size_t n;
     uint32_t failures;
     mono_time retry_at;
+    int64_t blocked_wait;
 };
 
 struct figures {
@@ -98,8 +102,12 @@ struct event *delivery_load(struct delivery *delivery, const struct stored_deliv
 /* An event that cannot be read must not keep the others: its row waits, and is given up in the end. */
 void delivery_put_off(struct delivery *delivery, const struct stored_delivery *row, struct now now);
 
-/* When to look again at a sink of which all that is due and free has been taken. */
-mono_time delivery_next_look(struct delivery *delivery, const char *sink, struct now now);
+/*
+ * When to look again at a sink of which all that is due and free has been taken. What is due and was not
+ * taken stands behind an older one of its job, whose end mostly wakes us, but perhaps its time: then after
+ * *wait, which doubles. It begins with BLOCKED_WAIT.
+ */
+mono_time delivery_next_look(struct delivery *delivery, const char *sink, int64_t *wait, struct now now);
 
 /* ---- delivery_hook.c: the queue of one webhook ---- */
 

@@ -17,19 +17,19 @@ static bool load_job(void *user, const struct stored_job *stored)
     struct known_job *job = job_table_add(table, stored->id);
     if (!job)
         return false;
-    job = job_table_set_status(table, job, (enum job_status)stored->values.status, stored->status_word);
+    job = job_table_set_status(table, job, stored->status, stored->status_word);
     if (!job)
         return false;
-    job->counts = stored->values.counts;
-    job->created_at = stored->values.created_at;
-    job->completed_at = stored->values.completed_at;
-    job->expires_at = stored->values.expires_at;
-    job->moved_at = stored->values.moved_at;
-    job->gone_at = stored->values.gone_at;
-    job->failures_told = stored->values.failures_told;
-    job->told = stored->values.told;
-    job->anomalies = stored->values.anomalies;
-    job->revivals = stored->values.revivals;
+    job->counts = stored->counts;
+    job->created_at = stored->created_at;
+    job->completed_at = stored->completed_at;
+    job->expires_at = stored->expires_at;
+    job->moved_at = stored->moved_at;
+    job->gone_at = stored->gone_at;
+    job->failures_told = stored->failures_told;
+    job->told = stored->told;
+    job->anomalies = stored->anomalies;
+    job->revivals = stored->revivals;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "../api_headers.h"
 #include "../watch.h"
 #include "../webhook_keys.h"
+#include "../../lib/budget.h"
 #include "../../lib/request.h"
 
 #include <inttypes.h>

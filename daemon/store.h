@@ -1,0 +1,177 @@
+/*
+ * store: the SQLite file with jobs, events, deliveries, conditions and the budget ledger. It knows rows, not
+ * rules.
+ *
+ * Invariant: what belongs together is written in one transaction (store_begin … store_commit), WAL,
+ * synchronous=FULL; after a crash the file holds all of a batch or nothing of it. The file is never deleted,
+ * and a newer version's or a corrupt file is refused with the way out. One writer: a lock beside the file
+ * names the process that holds it. Errors: functions return false (or NULL) and keep a sentence for
+ * store_error(); nothing is logged here. Times are mono_time on the store's own time line (see
+ * store_timeline) and wall_time for people.
+ */
+#ifndef KLV_STORE_H
+#define KLV_STORE_H
+
+#include "../lib/event.h"
+#include "../lib/job_table.h"
+
+struct store;
+
+#define STORE_FILE "klv-jobwatch.db"
+#define STORE_WHY  512
+
+/*
+ * Open dir/klv-jobwatch.db. For writing: the directory must exist and be writable; the file is made (mode
+ * 0600) or migrated; the lock is taken. Read-only (commands, while the daemon runs or not): nothing is made
+ * or changed. NULL with a sentence in why: no directory, not writable, locked ("klv-jobwatch, process 1234,
+ * holds …"), newer version, not a database, corrupt, disk full.
+ */
+struct store *store_open(const char *dir, bool writable, char why[STORE_WHY]);
+void store_close(struct store *store); /* NULL is fine; gives the lock back */
+
+/* What the last failed call said. */
+const char *store_error(const struct store *store);
+
+bool store_begin(struct store *store);
+bool store_commit(struct store *store); /* false: rolled back */
+void store_rollback(struct store *store);
+
+/*
+ * The time line: the number to add to CLOCK_MONOTONIC (ms) so that times go on from what the last process
+ * stored: by CLOCK_MONOTONIC itself within one boot (same boot_id), by the wall clock's difference, clamped
+ * to 0 … 31 days, across boots. store_mark keeps the present point; call it within each transaction.
+ */
+int64_t store_timeline(struct store *store, const char *boot_id, int64_t monotonic_ms, wall_time wall);
+bool store_mark(struct store *store, struct now now);
+
+/* One (account, family). */
+struct store_watch {
+    int64_t id;
+    wall_time baseline_at; /* server time when the baseline's sweep began; WALL_NONE: no baseline yet */
+    uint32_t full_pages;   /* pages of the last whole full sweep, 0 unknown */
+    wall_time last_good;   /* our wall time of the last whole sweep, WALL_NONE never */
+};
+
+/* Find, or (writable) make, the row. */
+bool store_watch_get(struct store *store, const char *account, const char *family, struct store_watch *ret);
+bool store_watch_put(struct store *store, const struct store_watch *watch);
+
+/* Jobs. load calls `each` for every job of the watch with a view of its row; `each` returning false stops it
+ * (and fails). */
+struct stored_job {
+    const char *id;
+    const char *status_word;
+    enum job_status status;
+    struct job_counts counts;
+    wall_time created_at;
+    wall_time completed_at;
+    wall_time expires_at;
+    mono_time moved_at;
+    mono_time gone_at;
+    int64_t failures_told;
+    uint8_t told;
+    uint8_t anomalies;
+    uint8_t revivals;
+};
+bool store_jobs_load(struct store *store, int64_t watch,
+                     bool (*each)(void *user, const struct stored_job *job), void *user);
+bool store_job_put(struct store *store, int64_t watch, const struct known_job *job);
+bool store_job_remove(struct store *store, int64_t watch, const char *id);
+
+/* Conditions that last (unreachable, unauthorized, throttled, schema, capacity): so that a restart does not
+ * tell them again. */
+struct stored_condition {
+    enum event_kind kind; /* the kind that began it */
+    mono_time since;
+    wall_time since_wall;
+    mono_time told; /* when last told (reminders) */
+    uint32_t reminders;
+    char note[256];
+};
+bool store_condition_put(struct store *store, const char *account, const char *family,
+                         const struct stored_condition *condition);
+bool store_condition_remove(struct store *store, const char *account, const char *family,
+                            enum event_kind kind);
+bool store_conditions_load(struct store *store, const char *account, const char *family,
+                           bool (*each)(void *user, const struct stored_condition *condition), void *user);
+
+/* Events. add: *ret_new is false, and nothing is written, when this id was recorded before. */
+bool store_event_add(struct store *store, const struct event *event, bool *ret_new, int64_t *ret_seq);
+/* The whole event; NULL with store_error() when absent or unreadable. The caller frees it with event_free. */
+struct event *store_event_load(struct store *store, int64_t seq);
+bool store_event_set_errors(struct store *store, int64_t seq, const struct job_error *errors, size_t n,
+                            size_t more);
+
+/* Whether this event waits for its job's errors; seqs of all such events of a job. */
+bool store_event_hold(struct store *store, int64_t seq, bool waits);
+bool store_events_waiting(struct store *store, const char *account, const char *family,
+                          bool (*each)(void *user, int64_t seq, const char *job_id), void *user);
+
+/* Deliveries: one row per (sink, event). */
+enum delivery_state {
+    DELIVERY_WAITING,
+    DELIVERY_DONE,
+    DELIVERY_DEAD, /* given up: the dead letters that `replay` can send again */
+};
+
+struct stored_delivery {
+    int64_t seq;
+    char sink[72];
+    enum delivery_state state;
+    uint32_t attempts;
+    mono_time queued_at; /* when it was first due */
+    mono_time next_at;
+    wall_time last_at;    /* last attempt, WALL_NONE none */
+    int last_status;      /* its HTTP status, 0 none */
+    char last_error[200]; /* clean text, "" none */
+};
+
+/* order_key: deliveries of one sink with the same key keep their order ("account/family/job id"). */
+bool store_delivery_add(struct store *store, const char *sink, int64_t seq, const char *order_key,
+                        mono_time next_at);
+/*
+ * Up to max waiting deliveries of the sink, due as of now, lowest seq first, of which none has an older
+ * waiting one with the same order key. *ret_n how many.
+ */
+bool store_deliveries_due(struct store *store, const char *sink, mono_time now, struct stored_delivery *rows,
+                          size_t max, size_t *ret_n);
+/* When the first of the sink's waiting deliveries that no older one holds up is due (MONO_NEVER: none waits).
+ */
+bool store_delivery_next(struct store *store, const char *sink, mono_time *ret);
+/* Write state, attempts, next_at and the last answer of one row. */
+bool store_delivery_put(struct store *store, const struct stored_delivery *row);
+/* Make waiting deliveries of an event due at `when` if they are due later (its errors have come). */
+bool store_deliveries_release(struct store *store, int64_t seq, mono_time when);
+/* sink NULL: all of them. */
+bool store_delivery_counts(struct store *store, const char *sink, int64_t *ret_waiting, int64_t *ret_dead);
+
+/* The ledger of one watch: end times of requests, replaced as a whole. */
+bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n);
+bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n);
+
+/* Retention: remove events (with their deliveries) older than wall time `before` of which no delivery waits.
+ * At most `max` a call. */
+bool store_prune(struct store *store, wall_time before, size_t max, size_t *ret_removed);
+
+/* Reading for commands: events newest last, filtered; any filter may be NULL / WALL_NONE / 0. */
+struct event_query {
+    const char *account;
+    const char *job_id;
+    const char *kind_glob; /* SQLite GLOB */
+    wall_time since;
+    wall_time until;
+    int64_t after_seq; /* only newer ones, for --follow */
+    size_t last;       /* only the newest N; 0: all */
+};
+bool store_events_query(struct store *store, const struct event_query *query,
+                        bool (*each)(void *user, int64_t seq, const struct event *event), void *user);
+
+/* Figures for `status`, by status word. */
+bool store_job_counts(struct store *store, int64_t watch, int64_t *ret_total, int64_t *ret_active,
+                      int64_t *ret_failed);
+
+/* A text the daemon leaves for the commands under a key (its plan, problems); overwritten each time. */
+bool store_note_put(struct store *store, const char *key, const char *text);
+char *store_note_get(struct store *store, const char *key); /* malloc'd; NULL absent or failed */
+
+#endif

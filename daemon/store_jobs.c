@@ -1,0 +1,105 @@
+#include "store_private.h"
+
+#include <string.h>
+
+bool store_job_put(struct store *store, int64_t watch, const struct known_job *job)
+{
+    sqlite3_stmt *s = store_statement(store, SQL_JOB_PUT);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    bind_text(s, 2, job->id);
+    bind_text(s, 3, known_status_word(job));
+    bind_count(s, 4, job->counts.total);
+    bind_count(s, 5, job->counts.completed);
+    bind_count(s, 6, job->counts.failed);
+    bind_count(s, 7, job->counts.skipped);
+    bind_wall(s, 8, job->created_at);
+    bind_wall(s, 9, job->completed_at);
+    bind_wall(s, 10, job->expires_at);
+    sqlite3_bind_int64(s, 11, job->moved_at.ms);
+    if (job->gone_at.ms != MONO_NEVER.ms)
+        sqlite3_bind_int64(s, 12, job->gone_at.ms);
+    sqlite3_bind_int64(s, 13, job->failures_told);
+    sqlite3_bind_int64(s, 14, job->told);
+    sqlite3_bind_int64(s, 15, job->anomalies);
+    sqlite3_bind_int64(s, 16, job->revivals);
+    return store_run(store, s);
+}
+
+bool store_job_remove(struct store *store, int64_t watch, const char *id)
+{
+    sqlite3_stmt *s = store_statement(store, SQL_JOB_REMOVE);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    bind_text(s, 2, id);
+    return store_run(store, s);
+}
+
+static bool is_byte(sqlite3_stmt *s, int column)
+{
+    int64_t value = sqlite3_column_int64(s, column);
+    return value >= 0 && value <= UINT8_MAX;
+}
+
+/* Whether the row can have been written by us. */
+static bool is_sane(sqlite3_stmt *s)
+{
+    size_t id = strlen(column_text(s, 0)), status = strlen(column_text(s, 1));
+    return id > 0 && id <= JOB_ID_MAX && id == (size_t)sqlite3_column_bytes(s, 0) && status > 0 &&
+           status <= JOB_STATUS_MAX && is_byte(s, 12) && is_byte(s, 13) && is_byte(s, 14);
+}
+
+static struct stored_job read_job(sqlite3_stmt *s)
+{
+    return (struct stored_job){
+        .id = column_text(s, 0),
+        .status_word = column_text(s, 1),
+        .status = job_status_from_word(column_text(s, 1)),
+        .counts = {column_count(s, 2), column_count(s, 3), column_count(s, 4), column_count(s, 5)},
+        .created_at = column_wall(s, 6),
+        .completed_at = column_wall(s, 7),
+        .expires_at = column_wall(s, 8),
+        .moved_at = {sqlite3_column_int64(s, 9)},
+        .gone_at =
+            sqlite3_column_type(s, 10) == SQLITE_NULL ? MONO_NEVER : (mono_time){sqlite3_column_int64(s, 10)},
+        .failures_told = sqlite3_column_int64(s, 11),
+        .told = (uint8_t)sqlite3_column_int64(s, 12),
+        .anomalies = (uint8_t)sqlite3_column_int64(s, 13),
+        .revivals = (uint8_t)sqlite3_column_int64(s, 14),
+    };
+}
+
+bool store_jobs_load(struct store *store, int64_t watch,
+                     bool (*each)(void *user, const struct stored_job *job), void *user)
+{
+    bool fine = false, go_on = true;
+    sqlite3_stmt *s = store_statement(store, SQL_JOBS_LOAD);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    while (go_on && store_row(store, s, &fine)) {
+        struct stored_job job = read_job(s);
+        go_on = is_sane(s) ? each(user, &job) : store_odd_row(store, "a job's row is not one of ours");
+    }
+    sqlite3_reset(s);
+    return fine && go_on;
+}
+
+bool store_job_counts(struct store *store, int64_t watch, int64_t *ret_total, int64_t *ret_active,
+                      int64_t *ret_failed)
+{
+    bool fine;
+    sqlite3_stmt *s = store_statement(store, SQL_JOB_COUNTS);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    if (!store_row(store, s, &fine))
+        return false;
+    *ret_total = sqlite3_column_int64(s, 0);
+    *ret_active = sqlite3_column_int64(s, 1);
+    *ret_failed = sqlite3_column_int64(s, 2);
+    sqlite3_reset(s);
+    return true;
+}

@@ -1,0 +1,78 @@
+#include "store_private.h"
+
+const char *const statement_texts[N_STATEMENTS] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_NOTE_PUT] =
+        "INSERT INTO notes (key, text) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET text = ?2",
+    [SQL_NOTE_GET] = "SELECT text FROM notes WHERE key = ?1",
+    [SQL_WATCH_ADD] = "INSERT INTO watches (account, family) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    [SQL_WATCH_GET] =
+        "SELECT id, baseline_at, full_pages, last_good FROM watches WHERE account = ?1 AND family = ?2",
+    [SQL_WATCH_PUT] = "UPDATE watches SET baseline_at = ?2, full_pages = ?3, last_good = ?4 WHERE id = ?1",
+    [SQL_JOB_PUT] = "INSERT OR REPLACE INTO jobs (watch, id, status, total, completed, failed, skipped, "
+                    "created_at, completed_at,"
+                    " expires_at, moved_at, gone_at, failures_told, told, anomalies, revivals)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    [SQL_JOB_REMOVE] = "DELETE FROM jobs WHERE watch = ?1 AND id = ?2",
+    [SQL_JOBS_LOAD] = "SELECT id, status, total, completed, failed, skipped, created_at, completed_at, "
+                      "expires_at, moved_at,"
+                      " gone_at, failures_told, told, anomalies, revivals FROM jobs WHERE watch = ?1",
+    [SQL_JOB_COUNTS] = "SELECT count(*), count(*) FILTER (WHERE status IN ('queued', 'processing')),"
+                       " count(*) FILTER (WHERE failed > 0) FROM jobs WHERE watch = ?1",
+    [SQL_CONDITION_PUT] =
+        "INSERT OR REPLACE INTO conditions (account, family, kind, since, since_wall, told, reminders, note)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SQL_CONDITION_REMOVE] = "DELETE FROM conditions WHERE account = ?1 AND family = ?2 AND kind = ?3",
+    [SQL_CONDITIONS_LOAD] = "SELECT kind, since, since_wall, told, reminders, note FROM conditions"
+                            " WHERE account = ?1 AND family = ?2",
+    [SQL_LEDGER_PUT] =
+        "INSERT INTO ledgers (watch, times) VALUES (?1, ?2) ON CONFLICT (watch) DO UPDATE SET times = ?2",
+    [SQL_LEDGER_LOAD] = "SELECT times FROM ledgers WHERE watch = ?1",
+    [SQL_EVENT_ADD] = "INSERT INTO events (id, kind, priority, at, account, family, job_id, status, total, "
+                      "completed, failed,"
+                      " skipped, previous_status, previous_completed, previous_failed, created_at, "
+                      "completed_at, expires_at,"
+                      " note, figure, reminder, more_errors)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+                      "?18, ?19, ?20, ?21,"
+                      " ?22) ON CONFLICT (id) DO NOTHING",
+    [SQL_EVENT_LOAD] = "SELECT seq, " EVENT_COLUMNS " FROM events WHERE seq = ?1",
+    [SQL_EVENT_HOLD] = "UPDATE events SET waits = ?2 WHERE seq = ?1",
+    [SQL_EVENTS_WAITING] =
+        "SELECT seq, job_id FROM events WHERE waits AND account = ?1 AND family = ?2 ORDER BY seq",
+    [SQL_EVENTS_QUERY] =
+        "SELECT * FROM (SELECT seq, " EVENT_COLUMNS " FROM events"
+        " WHERE seq > ?1 AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR job_id = ?3)"
+        " AND (?4 IS NULL OR kind GLOB ?4) AND (?5 IS NULL OR at >= ?5) AND (?6 IS NULL OR at <= ?6)"
+        " ORDER BY seq DESC LIMIT ?7) ORDER BY seq",
+    [SQL_ERRORS_CLEAR] = "DELETE FROM event_errors WHERE event = ?1",
+    [SQL_ERROR_ADD] =
+        "INSERT INTO event_errors (event, n, code, title, detail, pointer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_ERRORS_LOAD] = "SELECT code, title, detail, pointer FROM event_errors WHERE event = ?1 ORDER BY n",
+    [SQL_MORE_ERRORS] = "UPDATE events SET more_errors = ?2 WHERE seq = ?1",
+    [SQL_PRUNE] = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < ?1"
+                  " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state = 0) LIMIT ?2)",
+    [SQL_DELIVERY_ADD] =
+        "INSERT INTO deliveries (sink, event, order_key, queued_at, next_at) VALUES (?1, ?2, ?3, ?4, ?4)"
+        " ON CONFLICT DO NOTHING",
+    [SQL_DELIVERIES_DUE] =
+        "SELECT event, state, attempts, queued_at, next_at, last_at, last_status, last_error"
+        " FROM deliveries AS d WHERE sink = ?1 AND state = 0 AND next_at <= ?2"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e WHERE e.sink = d.sink AND e.order_key = d.order_key"
+        " AND e.state = 0 AND e.event < d.event) ORDER BY next_at, event LIMIT ?3",
+    [SQL_DELIVERY_NEXT] =
+        "SELECT next_at FROM deliveries AS d WHERE sink = ?1 AND state = 0"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e WHERE e.sink = d.sink AND e.order_key = d.order_key"
+        " AND e.state = 0 AND e.event < d.event) ORDER BY next_at LIMIT 1",
+    [SQL_DELIVERY_PUT] =
+        "UPDATE deliveries SET state = ?3, attempts = ?4, queued_at = ?5, next_at = ?6, last_at = ?7,"
+        " last_status = ?8, last_error = ?9 WHERE sink = ?1 AND event = ?2",
+    [SQL_DELIVERIES_RELEASE] =
+        "UPDATE deliveries SET next_at = ?2, queued_at = ?2 WHERE event = ?1 AND state = 0"
+        " AND attempts = 0 AND next_at > ?2",
+    [SQL_DELIVERY_COUNTS] =
+        "SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2) FROM deliveries"
+        " WHERE state IN (0, 2) AND (?1 IS NULL OR sink = ?1)",
+};

@@ -1,0 +1,160 @@
+"""What the tests of the real daemon share: the simulated API, the receiver, and the program itself in a temporary folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "sim"))
+
+from klaviyo import SimKlaviyo  # noqa: E402
+from receiver import Receiver  # noqa: E402
+from tls import Certificates  # noqa: E402
+
+BUILD = Path(os.environ.get("KLV_BUILD", ROOT / "build" / "release"))
+PROGRAM = BUILD / "klv-jobwatch"
+DELETE = "catalog-category-bulk-delete-job"
+KEY = "pk_test_0123456789abcdef0123456789abcdef"
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
+DEADLINE = 30.0
+
+
+class Place:
+    """A temporary folder with keys, a state directory and a configuration, and ways to run the program there."""
+
+    def __init__(self, path: Path, api_url: str) -> None:
+        self.path, self.api_url = path, api_url
+        self.state = path / "state"
+        self.config = path / "klv-jobwatch.conf"
+        self.state.mkdir()
+        self.secret("api-key", KEY)
+        self.secret("webhook.secret", SECRET)
+        self.started: list[Daemon] = []
+
+    def secret(self, name: str, text: str, mode: int = 0o600) -> Path:
+        file = self.path / name
+        file.write_text(text + "\n")
+        file.chmod(mode)
+        return file
+
+    def write(self, accounts: str | None = None, webhook: str = "", top: str = "", account: str = "", alerts: str = "") -> None:
+        """Writes a configuration; `account` adds options to the one account "main", `webhook` is an URL for "ops"."""
+        if accounts is None:
+            accounts = f'account "main" {{ api-key-file = "{self.path}/api-key"\n {account} }}\n'
+        hook = f'webhook "ops" {{ url = "{webhook}" secret-file = "{self.path}/webhook.secret" retry-base = 50ms retry-max = 500ms }}\n'
+        self.config.write_text(f'api-url = "{self.api_url}"\n{top}\n{accounts}\n{hook if webhook else ""}\nalerts {{ {alerts} }}\n')
+
+    def run(self, *words: str, timeout: float = DEADLINE, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command with --config and --state of this place, until it ends."""
+        return subprocess.run([str(PROGRAM), *words, "--config", str(self.config), "--state", str(self.state)],
+                              capture_output=True, text=True, timeout=timeout, env=_environment(env), errors="surrogateescape")
+
+    def once(self, *words: str) -> list[dict[str, Any]]:
+        """One `once --json` that has to succeed; its events."""
+        done = self.run("once", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def check_config(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(PROGRAM), "check", "--config", str(self.config), *words], capture_output=True, text=True,
+                              timeout=DEADLINE, env=_environment(None))
+
+    def daemon(self, *words: str, env: dict[str, str] | None = None) -> "Daemon":
+        daemon = Daemon(self, words, env)
+        self.started.append(daemon)
+        return daemon
+
+    def stop(self) -> None:
+        for daemon in self.started:
+            daemon.kill()
+
+
+class Daemon:
+    """A running `klv-jobwatch run`; what it says goes to a file that can be waited on."""
+
+    def __init__(self, place: Place, words: tuple[str, ...], env: dict[str, str] | None) -> None:
+        self.log = place.path / f"daemon-{len(place.started)}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(PROGRAM), "run", "--config", str(place.config), "--state", str(place.state), *words],
+                stdout=log, stderr=log, env=_environment(env))
+
+    def text(self) -> str:
+        return self.log.read_text(errors="surrogateescape")
+
+    def wait_line(self, pattern: str, timeout: float = DEADLINE) -> str:
+        """The first line that matches."""
+        def found() -> str | None:
+            return next((line for line in self.text().splitlines() if re.search(pattern, line)), None)
+        return wait_for(found, timeout, f"line {pattern!r} in:\n{self.text()}")
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self, timeout: float = DEADLINE) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+
+def wait_for(condition: Callable[[], Any], timeout: float = DEADLINE, what: str = "condition") -> Any:
+    """The first true result; the pause between two looks is no measure of anything."""
+    end = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+def _environment(extra: dict[str, str] | None) -> dict[str, str]:
+    """None of the caller's credentials, journal or proxies; sanitizers fail loudly."""
+    keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LLVM_PROFILE_FILE")
+    return {name: os.environ[name] for name in keep if name in os.environ} | (extra or {})
+
+
+@pytest.fixture
+def sim() -> Iterator[SimKlaviyo]:
+    with SimKlaviyo(manual=True) as server:
+        yield server
+
+
+@pytest.fixture
+def acct(sim: SimKlaviyo) -> Any:
+    return sim.account(KEY, name="shop")
+
+
+@pytest.fixture
+def place(tmp_path: Path, sim: SimKlaviyo) -> Iterator[Place]:
+    here = Place(tmp_path, sim.url)
+    yield here
+    here.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver([SECRET]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Iterator[Certificates]:
+    with Certificates() as made:
+        yield made
