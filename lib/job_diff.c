@@ -300,10 +300,8 @@ bool job_diff(struct job_table *table, const struct job *seen, const struct diff
             job_table_remove(table, job);
         return false;
     }
-    if (context->source == SOURCE_LOOK)
-        diff.job->look &= (uint8_t) ~(LOOK_LEFT | LOOK_CONFIRM);
-    else
-        diff.job->look &= (uint8_t)~LOOK_LEFT;
+    unsigned answered = LOOK_LEFT | LOOK_SWEPT | (context->source == SOURCE_LOOK ? LOOK_CONFIRM : 0);
+    diff.job->look &= (uint8_t)~answered;
     *ret = diff;
     return true;
 }
@@ -365,7 +363,8 @@ struct known_job *job_diff_stalled(struct job_table *table, uint32_t tick, const
 {
     while (*cursor < job_table_active_count(table)) {
         struct known_job *job = job_table_active(table, (*cursor)++);
-        if (!job_seen_since(job, tick) || (job->look & ~(unsigned)LOOK_QUEUED) || !is_stalled(rules, job->moved_at, now))
+        if (!job_seen_since(job, tick) || (job->look & ~(unsigned)LOOK_QUEUED) ||
+            !is_stalled(rules, job->moved_at, now))
             continue;
         int64_t still = mono_diff(now, job->moved_at);
         uint16_t tellings = stall_tellings(rules, still);

@@ -342,6 +342,19 @@ static void test_absence_takes_two_steps(void **state)
     job_table_free(bench.table);
 }
 
+static void test_a_look_that_finds_the_job_answers_all(void **state)
+{
+    (void)state;
+    struct bench bench = new_bench(true);
+    struct diff diff = see(&bench, seen_job(JOB_PROCESSING, 5, 1, 0));
+    assert_int_equal(job_diff_full_end(bench.table, job_table_new_tick(bench.table), (mono_time){1}), 1);
+    diff.job->look |= LOOK_CONFIRM;
+    bench.context.source = SOURCE_LOOK;
+    diff = see(&bench, seen_job(JOB_PROCESSING, 5, 1, 0));
+    assert_int_equal(diff.job->look, 0);
+    job_table_free(bench.table);
+}
+
 static void test_finished_jobs_may_leave(void **state)
 {
     (void)state;
@@ -404,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_stall_and_resume),
         cmocka_unit_test(test_stall_ended_by_completion),
         cmocka_unit_test(test_absence_takes_two_steps),
+        cmocka_unit_test(test_a_look_that_finds_the_job_answers_all),
         cmocka_unit_test(test_finished_jobs_may_leave),
         cmocka_unit_test(test_expiring),
         cmocka_unit_test(test_second_life_is_distinct),
