@@ -4,7 +4,7 @@
 #include "log.h"
 
 const struct command commands[] = {
-    {"run", "watch, in the foreground (what the systemd unit starts)", "csd", command_run},
+    {"run", "watch, in the foreground (what the systemd unit starts)", "csdN", command_run},
     {"once", "one full sweep against the stored state, tell and deliver what changed, exit", "csjd",
      command_once},
     {"check", "read configuration and secrets, print what is in effect", "co", command_check},

@@ -21,6 +21,7 @@ static const struct option_help option_helps[] = {
     {'s', true, "state", "DIR", "state directory (default $STATE_DIRECTORY, else " DEFAULT_STATE ")"},
     {'j', true, "json", NULL, "JSON on stdout, nothing else"},
     {'o', false, "online", NULL, "also try each key and family with one request"},
+    {'N', false, "no-journal", NULL, "events as readable lines on stderr, also where there is a journal"},
     {'d', false, "debug", NULL, "say more on stderr"},
     {'S', false, "since", "TIME", "only events since: 2026-11-24, 2026-11-24T09:00:00Z, or 2h ago as 2h"},
     {'U', false, "until", "TIME", "only events until"},
@@ -132,6 +133,9 @@ static bool take_option(const struct command *command, int letter, const char *v
         return true;
     case 'o':
         ret->online = true;
+        return true;
+    case 'N':
+        ret->no_journal = true;
         return true;
     case 'd':
         ret->debug = true;

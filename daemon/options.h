@@ -25,6 +25,7 @@ struct options {
     bool json;
     bool online;
     bool debug;
+    bool no_journal;
     bool follow;
     const char *since;
     const char *until;

@@ -194,6 +194,8 @@ static enum target target_of(enum journal_port port)
     switch (port) {
     case JOURNAL_AUTO:
         return journald_is_there() ? TARGET_JOURNALD : TARGET_STDERR;
+    case JOURNAL_STDERR:
+        return TARGET_STDERR;
     case JOURNAL_STDOUT:
         return TARGET_STDOUT;
     case JOURNAL_STDOUT_JSON:

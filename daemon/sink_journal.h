@@ -14,6 +14,7 @@
 
 enum journal_port {
     JOURNAL_AUTO,        /* journald when its socket is there at start, else lines on stderr */
+    JOURNAL_STDERR,      /* lines on stderr, whether there is a journal or not */
     JOURNAL_STDOUT,      /* lines on stdout (`once`) */
     JOURNAL_STDOUT_JSON, /* JSON lines on stdout (`once --json`) */
 };

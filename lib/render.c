@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)
@@ -121,7 +122,9 @@ static void add_first_error(struct text *text, const struct event *event)
     const char *title = error->title[0] ? error->title : error->code;
     if (!title[0] && !error->detail[0])
         return;
-    const char *between = title[0] && error->detail[0] ? ": " : "";
+    /* Klaviyo's titles are sentences of their own ("Invalid input."), which need no colon. */
+    bool sentence = title[0] && title[strlen(title) - 1] == '.';
+    const char *between = !title[0] || !error->detail[0] ? "" : sentence ? " " : ": ";
     text_addf(text, " (first error: %s%s%s)", title, between, error->detail);
 }
 

@@ -100,7 +100,7 @@ int command_run(const struct options *options)
     struct running running = {
         .app = {.on_change = on_change, .on_reload = on_reload, .on_turn = on_turn, .on_stop = on_stop}};
     struct app *app = &running.app;
-    if (!app_open(app, options, JOURNAL_AUTO))
+    if (!app_open(app, options, options->no_journal ? JOURNAL_STDERR : JOURNAL_AUTO))
         return app_free(app);
     if (!start_timers(&running)) {
         app->exit_code = EXIT_FAILED;

@@ -87,7 +87,7 @@ class Daemon:
         self.log = place.path / f"daemon-{len(place.started)}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "run", "--config", str(place.config), "--state", str(place.state), *words],
+                [str(PROGRAM), "run", "--no-journal", "--config", str(place.config), "--state", str(place.state), *words],
                 stdout=log, stderr=log, env=_environment(env))
 
     def text(self) -> str:

@@ -95,9 +95,8 @@ def test_the_schemas_examples(place: Place, acct: Any, sim: SimKlaviyo, revision
 def example_job(document: dict[str, Any], revision: str) -> dict[str, Any]:
     """A job made of the `example` of each property, as a mock server would make it."""
     path = "/api/catalog-category-bulk-delete-jobs" + ("/" if revision < "2024" else "")
-    schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/vnd.api+json"]["schema"]
-    collection = example(document, schema)
-    return collection["data"][0]
+    (content,) = document["paths"][path]["get"]["responses"]["200"]["content"].values()
+    return example(document, content["schema"])["data"][0]
 
 
 def example(document: dict[str, Any], schema: dict[str, Any], depth: int = 0) -> Any:

@@ -38,12 +38,12 @@ account "demo" {{
     full-sweep-interval = 5s
 }}
 alerts {{ stalled-after = 3s  unreachable-after = 2s }}
-webhook "ops" {{ url = "{hook}"  secret-file = "{dir}/ops.secret"  retry-max = 2s }}
+webhook "ops" {{ url = "{hook}"  secret-file = "{dir}/ops.secret"  retry-base = 200ms  retry-max = 2s }}
 """
 
 EXPECTED = [
     ("watch.started", ""), ("job.started", "SPRING-CLEANING"), ("job.completed", "SPRING-CLEANING"), ("job.started", "OLD-SEASON"),
-    ("job.failures_growing", "OLD-SEASON"), ("job.completed_with_failures", "OLD-SEASON"), ("job.stalled", "STUCK-IMPORT"),
+    ("job.failures_growing", "OLD-SEASON"), ("job.completed_with_failures", "OLD-SEASON"), ("job.started", "STUCK-IMPORT"), ("job.stalled", "STUCK-IMPORT"),
     ("job.resumed", "STUCK-IMPORT"), ("job.completed", "STUCK-IMPORT"), ("job.cancelled", "MISTAKE"), ("api.unreachable", ""),
     ("api.recovered", ""), ("job.completed", "DURING-OUTAGE"),
 ]
@@ -92,9 +92,9 @@ def script(sim: SimKlaviyo, stage: Stage) -> list[tuple[float, Any]]:
         (3.2, lambda: change("OLD-SEASON", status="processing", completed=10)),
         (3.4, lambda: change("STUCK-IMPORT", status="processing", completed=12)),
         (4.0, lambda: change("SPRING-CLEANING", completed=22)),
+        (4.3, lambda: change("MISTAKE", status="cancelled")),
         (4.6, lambda: change("OLD-SEASON", completed=30, failed=1, errors=missing[:1])),
         (5.6, lambda: change("SPRING-CLEANING", status="complete", completed=40)),
-        (6.4, lambda: change("MISTAKE", status="cancelled")),
         (7.2, lambda: change("OLD-SEASON", status="complete", completed=98, failed=2, errors=missing)),
         (9.0, lambda: change("STUCK-IMPORT", completed=35)), (10.0, lambda: change("STUCK-IMPORT", status="complete", completed=60)),
         (10.5, lambda: add("DURING-OUTAGE", 9, status="processing")), (12.0, lambda: outage(True)),
@@ -134,7 +134,7 @@ def play(program: str, directory: Path, stage: Stage) -> bool:
         reader = threading.Thread(target=follow_alerts, args=(process, stage, alerts))
         reader.start()
         try:
-            complete = perform(sim, receiver, stage)
+            complete = perform(sim, receiver, stage, process)
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait(10)
@@ -150,10 +150,12 @@ def write_files(directory: Path, api: str, hook: str) -> None:
     (directory / "demo.conf").write_text(CONFIG.format(api=api, hook=hook, dir=directory))
 
 
-def perform(sim: SimKlaviyo, receiver: Receiver, stage: Stage) -> bool:
-    """Plays the scenes at their times, then waits for the last ping."""
+def perform(sim: SimKlaviyo, receiver: Receiver, stage: Stage, process: subprocess.Popen[str]) -> bool:
+    """Plays the scenes at their times, then waits for the last ping. Without the daemon there is nothing to show."""
     for at, scene in script(sim, stage):
         time.sleep(max(0.0, stage.began + at - time.monotonic()))
+        if process.poll() is not None:
+            return False
         scene()
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:

@@ -237,6 +237,7 @@ static void test_first_error_uses_what_there_is(void **state)
         {{"c", "t", "", "p"}, "3 of 40000 failed (first error: t)"},
         {{"c", "", "d", "p"}, "3 of 40000 failed (first error: c: d)"},
         {{"", "", "d", "p"}, "3 of 40000 failed (first error: d)"},
+        {{"c", "t.", "d", "p"}, "3 of 40000 failed (first error: t. d)"},
         {{"c", "", "", "p"}, "3 of 40000 failed (first error: c)"},
         {{"", "", "", "p"}, "3 of 40000 failed"},
     };
