@@ -110,7 +110,13 @@ static const char *error_text(struct decoding *d, struct json_object *value)
         return text;
     struct text cut;
     text_init(&cut, PAGE_MAX_TEXT, TEXT_VALID);
-    text_add_bytes(&cut, text, len);
+    for (size_t at = 0; at < len; at++) {
+        size_t part = strlen(text + at);
+        text_add_bytes(&cut, text + at, part);
+        at += part;
+        if (at < len)
+            text_add(&cut, "\xef\xbf\xbd"); /* U+FFFD for the NUL */
+    }
     char *copy = text_take(&cut);
     if (!copy || !keep(d->memory, copy)) {
         free(copy);
