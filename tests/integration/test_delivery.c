@@ -245,8 +245,11 @@ static void test_given_up_by_age(void **state)
     rig.config->webhooks[0].give_up_after = 300;
     rig_configure(&rig);
     assert_true(store_begin(rig.store));
-    for (int i = 0; i < 300; i++)
-        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, "01A", i), 0);
+    for (int i = 0; i < 300; i++) {
+        char job[16];
+        snprintf(job, sizeof job, "JOB%d", i);
+        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
+    }
     assert_true(store_commit(rig.store));
     rig_run(&rig, ops_waits_no_more, WITHIN);
     assert_int_equal(dead_of(&rig, "hook:ops"), 300);
@@ -548,8 +551,11 @@ static void test_backlog_sleeps(void **state)
     rig.config->webhooks[0].retry_max = 1000;
     rig_configure(&rig);
     assert_true(store_begin(rig.store));
-    for (int i = 0; i < 2000; i++)
-        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, i % 2 ? "01A" : "01B", i), 0);
+    for (int i = 0; i < 2000; i++) {
+        char job[16];
+        snprintf(job, sizeof job, "JOB%d", i % 500);
+        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
+    }
     assert_true(store_commit(rig.store));
     rig_run(&rig, ops_waits_no_more, 60000);
     rig_close(&rig);
