@@ -25,7 +25,7 @@ PYTHON := /usr/bin/python3
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
 CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
-              openssl ca-certificates procps util-linux iproute2 systemd
+              curl openssl ca-certificates procps util-linux iproute2 systemd
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev
 
 CORE_LIBS  := json-c libcrypto libconfuse libxxhash
@@ -72,7 +72,7 @@ PROGRAM    := $(BUILD)/klv-jobwatch
 UNIT_TESTS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 SHELL_TESTS := $(SHELL_TEST_SRC:tests/integration/%.c=$(BUILD)/tests/%)
 PROBES      := $(PROBE_SRC:tests/integration/%.c=$(BUILD)/tests/%)
-SIMULATORS  := $(SIM_SRC:tests/sim/%.c=$(BUILD)/tests/%)
+SIMULATOR   := $(BUILD)/tests/simulate
 
 .PHONY: all
 all: need-libs $(PROGRAM)
@@ -101,7 +101,7 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBJOBWATCH)
 $(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHELL_OBJ) $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS) -lcmocka -lpthread
 
-$(SIMULATORS): $(BUILD)/tests/%: $(BUILD)/tests/sim/%.o $(LIBJOBWATCH)
+$(SIMULATOR): $(SIM_SRC:%.c=$(BUILD)/%.o) $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
 
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/%.d) $(SHELL_TEST_SRC:%.c=$(BUILD)/%.d) \
@@ -116,10 +116,22 @@ unit: $(UNIT_TESTS) $(SHELL_TESTS) ## build and run the tests in C
 integration: all $(PROBES) ## run the daemon's tests against the simulated API
 	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(PYTEST_ARGS)
 
+RUNS ?= 1000
+SEED ?= 1
+
+.PHONY: simulate
+simulate: $(SIMULATOR) ## print latency and requests beside the naive watcher and cron, from days of virtual time
+	$(SIMULATOR) table
+
+.PHONY: simulate-runs
+simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a simulated day to a week: no promise may break
+	$(SIMULATOR) runs $(RUNS) $(SEED)
+
 .PHONY: check
 check: deps ## install what is missing, build, run every test
 	$(MAKE) all
 	$(MAKE) unit
+	$(MAKE) simulate-runs RUNS=10
 	$(MAKE) integration
 	$(MAKE) manlint
 
@@ -184,11 +196,11 @@ valgrind: deps-lint ## the tests in C under valgrind
 
 .PHONY: warnings
 warnings: ## both compilers with every warning an error
-	$(MAKE) MODE=release BUILD=build/gcc CC=gcc WERROR=1 build-everything
-	$(MAKE) MODE=release BUILD=build/clang CC=clang WERROR=1 build-everything
+	$(MAKE) --no-print-directory -s MODE=release BUILD=build/gcc CC=gcc WERROR=1 build-everything
+	$(MAKE) --no-print-directory -s MODE=release BUILD=build/clang CC=clang WERROR=1 build-everything
 
 .PHONY: build-everything
-build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATORS)
+build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR)
 
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)

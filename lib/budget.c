@@ -25,6 +25,8 @@
  */
 #define HINT_LIFE     (2 * MINUTE)
 #define OTHERS_MARGIN 0.02
+/* The part of our share that yielding leaves us, as far as there is room for it. */
+#define LEAST_YIELDED 0.1
 /* A use is projected to the whole window only when at least this much of it has passed. */
 #define LEAST_ELAPSED 15000
 
@@ -155,9 +157,11 @@ static double yielded(const struct budget *budget, double steady, mono_time now)
         return steady;
     double others = w->others > w->others_last ? w->others : w->others_last;
     double left = (double)w->limit * (1 - OTHERS_MARGIN) - others;
-    double busy = (double)w->limit * budget->limits.yield_below;
+    double busy = (double)w->limit * budget->limits.yield_below, least = steady * LEAST_YIELDED;
     if (busy > 0 && left < busy)
         steady *= left / busy;
+    /* However busy others are, a little of what they leave is enough not to go blind. */
+    steady = steady > least ? steady : least;
     return steady < left ? steady : left;
 }
 

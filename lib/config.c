@@ -184,7 +184,7 @@ static void suggest(const cfg_t *cfg, const char *word, char *out, size_t size)
 }
 
 /* What libConfuse itself complains about: syntax, unknown options, titles given twice. */
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format, va_list args)
 {
     char text[400], more[200] = "";
     vsnprintf(text, sizeof text, format, args);

@@ -1,11 +1,12 @@
 /*
  * config: the text of a configuration file → one validated struct.
  *
- * Syntax by libConfuse: titled sections, lists, # comments. Invariant: a struct config that was returned is complete and
- * every figure in it is within its range; nothing is clamped in silence, an unknown key or a wrong unit is an error that
- * reads "file:line: what is wrong, and what is allowed". All errors that can be found are reported, not just the first.
- * Nothing is read here but the text handed in: secret files and credentials are the shell's, only their paths are kept.
- * Times are ms. The struct owns all it points to; release with config_free.
+ * Syntax by libConfuse: titled sections, lists, # comments. Invariant: a struct config that was returned is
+ * complete and every figure in it is within its range; nothing is clamped in silence, an unknown key or a
+ * wrong unit is an error that reads "file:line: what is wrong, and what is allowed". All errors that can be
+ * found are reported, not just the first. Nothing is read here but the text handed in: secret files and
+ * credentials are the shell's, only their paths are kept. Times are ms. The struct owns all it points to;
+ * release with config_free.
  */
 #ifndef JOBWATCH_CONFIG_H
 #define JOBWATCH_CONFIG_H
@@ -20,7 +21,8 @@ struct config_list {
 struct config_account {
     char *name;         /* section title: 1..64 of letters, digits, '.', '_', '-' ; unique */
     char *api_key_file; /* absolute path, or NULL: the systemd credential "api-key-NAME", else "api-key" */
-    const struct family **families; /* what `jobs` names, globs resolved, no doubles; rows of the table or of `own` */
+    const struct family *
+        *families; /* what `jobs` names, globs resolved, no doubles; rows of the table or of `own` */
     size_t n_families;
     int64_t interval;            /* 100ms..1h, default 10s */
     int64_t idle_interval;       /* interval..1d, default 60s */
@@ -29,7 +31,8 @@ struct config_account {
     double budget;               /* share of the documented limits, >0..1, default 0.10 */
     uint32_t burst;              /* explicit requests a second, 0: by share */
     uint32_t steady;             /* explicit requests a minute, 0: by share */
-    double yield_below;          /* 0..1, default 0.5: RateLimit-Remaining under this part of the limit means others are busy */
+    double yield_below; /* 0..1, default 0.5: RateLimit-Remaining under this part of the limit means others
+                           are busy */
 };
 
 struct config_header {
@@ -38,9 +41,9 @@ struct config_header {
 };
 
 struct config_webhook {
-    char *name;        /* section title, as an account's; unique */
-    char *url;         /* https, or http to loopback (any http with allow-http = true) */
-    char *secret_file; /* absolute path, or NULL: the systemd credential "webhook-NAME" */
+    char *name;                  /* section title, as an account's; unique */
+    char *url;                   /* https, or http to loopback (any http with allow-http = true) */
+    char *secret_file;           /* absolute path, or NULL: the systemd credential "webhook-NAME" */
     struct config_list events;   /* globs over kinds, default { "*" } */
     enum priority min_priority;  /* default info: everything */
     struct config_list accounts; /* globs, default { "*" } */
@@ -51,15 +54,16 @@ struct config_webhook {
     int64_t retry_max;           /* retry_base..1d, default 1h: last back-off ceiling */
     uint32_t concurrency;        /* 1..64, default 4 */
     bool allow_http;
-    char *ca_file;               /* absolute path or NULL */
-    struct config_header *headers; /* `headers = { "X-Team: ops" }`; none of webhook-*, content-type, content-length, host */
+    char *ca_file; /* absolute path or NULL */
+    struct config_header
+        *headers; /* `headers = { "X-Team: ops" }`; none of webhook-*, content-type, content-length, host */
     size_t n_headers;
 };
 
 struct config {
-    char *api_url;  /* origin only: scheme://host[:port], no trailing slash, no path, no credentials */
+    char *api_url; /* origin only: scheme://host[:port], no trailing slash, no path, no credentials */
     char *revision;
-    char *ca_file;  /* absolute path or NULL: CAs for the API, for proxies and tests */
+    char *ca_file;           /* absolute path or NULL: CAs for the API, for proxies and tests */
     int64_t connect_timeout; /* 100ms..1m, default 10s */
     int64_t request_timeout; /* 100ms..5m, default 30s */
     int64_t retention;       /* 1h..3650d, default 30d */
@@ -78,8 +82,8 @@ struct config_errors {
 };
 
 /*
- * Parse text (NUL-terminated) as the content of the file called `name` (used in messages only). Returns NULL and sets
- * errors->text (the caller frees it) when anything is wrong.
+ * Parse text (NUL-terminated) as the content of the file called `name` (used in messages only). Returns NULL
+ * and sets errors->text (the caller frees it) when anything is wrong.
  */
 struct config *config_parse(const char *text, const char *name, struct config_errors *errors);
 
@@ -92,12 +96,14 @@ bool glob_match(const char *pattern, const char *text);
 bool config_list_matches(const struct config_list *list, const char *text);
 
 /*
- * Whether an URL may be used: https://host…, or http:// to localhost, 127.0.0.0/8 or [::1] (any host with allow_http). A host is
- * required; credentials (user:pass@) are refused when `credentials` is false. *why is a static sentence on failure.
+ * Whether an URL may be used: https://host…, or http:// to localhost, 127.0.0.0/8 or [::1] (any host with
+ * allow_http). A host is required; credentials (user:pass@) are refused when `credentials` is false. *why is
+ * a static sentence on failure.
  */
 bool url_is_allowed(const char *url, bool allow_http, bool credentials, const char **why);
 
-/* The "scheme://host[:port]" part of an URL, without credentials, for messages. malloc'd; NULL without memory. */
+/* The "scheme://host[:port]" part of an URL, without credentials, for messages. malloc'd; NULL without
+ * memory. */
 char *url_origin(const char *url);
 
 #endif

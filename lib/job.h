@@ -1,10 +1,10 @@
 /*
  * job: one bulk job as an answer shows it, the status words, and the table of families.
  *
- * Invariant: a struct job is a plain view; its strings belong to whoever decoded it (struct page), are never NULL, end
- * in NUL and hold no NUL inside, but may hold any other byte: control characters and invalid UTF-8 are for render to
- * clean. Counts are as the server wrote them, negative ones included.
- * Source of the table: Klaviyo's OpenAPI document, revision 2026-07-15 (paths, x-klaviyo-ratelimit, fields[...] enums).
+ * Invariant: a struct job is a plain view; its strings belong to whoever decoded it (struct page), are never
+ * NULL, end in NUL and hold no NUL inside, but may hold any other byte: control characters and invalid UTF-8
+ * are for render to clean. Counts are as the server wrote them, negative ones included. Source of the table:
+ * Klaviyo's OpenAPI document, revision 2026-07-15 (paths, x-klaviyo-ratelimit, fields[...] enums).
  */
 #ifndef JOBWATCH_JOB_H
 #define JOBWATCH_JOB_H
@@ -52,8 +52,8 @@ struct job {
     wall_time completed_at;
     wall_time expires_at;
     const struct job_error *errors;
-    size_t n_errors;     /* at most PAGE_MAX_ERRORS; more are counted below */
-    size_t more_errors;  /* how many the answer had beyond n_errors */
+    size_t n_errors;    /* at most PAGE_MAX_ERRORS; more are counted below */
+    size_t more_errors; /* how many the answer had beyond n_errors */
 };
 
 /* "queued", "processing", "complete", "cancelled"; "other" for JOB_OTHER. */
@@ -96,7 +96,7 @@ struct family {
     uint32_t page_size; /* the value of page[size]= to ask for, 0 when the family has no such parameter */
     bool has_errors;    /* whether one job's GET can carry errors */
     bool has_cancelled; /* whether status=cancelled may be filtered for */
-    bool has_any;       /* whether its filter knows `any`, so that one list shows queued and processing jobs */
+    bool has_any; /* whether its filter knows `any`, so that one list shows queued and processing jobs */
 };
 
 /* All thirteen families that Klaviyo can list. */
@@ -106,7 +106,8 @@ extern const size_t n_families;
 /* The row for a type, or NULL. */
 const struct family *family_find(const char *type);
 
-/* Whether a revision ("YYYY-MM-DD[.suffix]") is of the old shape: attributes.job_id and naive timestamps (up to 2023-07-15). */
+/* Whether a revision ("YYYY-MM-DD[.suffix]") is of the old shape: attributes.job_id and naive timestamps (up
+ * to 2023-07-15). */
 bool revision_has_job_id(const char *revision);
 
 /* Whether a revision's paths end in a slash (2022 and 2023). */

@@ -56,8 +56,8 @@ struct change {
 struct diff {
     struct known_job *job; /* the record, after the change */
     bool was_in_table;
-    uint32_t seen_before;  /* the tick it was last seen at, when it was in the table */
-    bool was_known;        /* and something of it had been believed */
+    uint32_t seen_before; /* the tick it was last seen at, when it was in the table */
+    bool was_known;       /* and something of it had been believed */
     char previous_status[JOB_STATUS_MAX + 1];
     int64_t previous_completed;
     int64_t previous_failed;

@@ -1,9 +1,9 @@
 /*
  * job_table: the known jobs of one watch (one account and family), id → compact record.
  *
- * Invariant: an id is in the table at most once, and the active list holds exactly the records whose status is queued or
- * processing. A record costs at most 128 bytes, table slot included, plus its id. Records belong to the table; a pointer
- * to one stays valid until it is removed or its unknown status word changes.
+ * Invariant: an id is in the table at most once, and the active list holds exactly the records whose status
+ * is queued or processing. A record costs at most 128 bytes, table slot included, plus its id. Records belong
+ * to the table; a pointer to one stays valid until it is removed or its unknown status word changes.
  */
 #ifndef JOBWATCH_JOB_TABLE_H
 #define JOBWATCH_JOB_TABLE_H
@@ -15,7 +15,7 @@ enum look {
     LOOK_LEFT = 1,    /* active, but absent from a whole consistent sweep */
     LOOK_CONFIRM = 2, /* an answer said something impossible or stale; believed only after this look */
     LOOK_ERRORS = 4,  /* recorded events wait for the job's errors */
-    LOOK_SWEPT = 8,   /* with LOOK_LEFT: a whole full sweep did not find it either, only its own URL can tell */
+    LOOK_SWEPT = 8, /* with LOOK_LEFT: a whole full sweep did not find it either, only its own URL can tell */
     LOOK_QUEUED = 16, /* it stands in the watcher's queue of looks */
 };
 
@@ -23,17 +23,18 @@ enum look {
 enum told {
     TOLD_STALLED = 1,
     TOLD_EXPIRING = 2,
-    TOLD_NOTHING = 4, /* added, but no observation of it is believed yet (its first one waits for LOOK_CONFIRM) */
+    TOLD_NOTHING =
+        4, /* added, but no observation of it is believed yet (its first one waits for LOOK_CONFIRM) */
 };
 
 /* Impossible states and movements (bits of known_job.anomalies: those told already). */
 enum anomaly {
-    ANOMALY_NEGATIVE = 1,    /* a count below zero */
-    ANOMALY_OVER_TOTAL = 2,  /* completed + failed + skipped over total */
-    ANOMALY_FELL = 4,        /* a count fell */
-    ANOMALY_REVIVED = 8,     /* finished, then active again */
-    ANOMALY_TURNED = 16,     /* complete, then cancelled, or the reverse */
-    ANOMALY_UNKNOWN = 32,    /* a status word this version does not know */
+    ANOMALY_NEGATIVE = 1,   /* a count below zero */
+    ANOMALY_OVER_TOTAL = 2, /* completed + failed + skipped over total */
+    ANOMALY_FELL = 4,       /* a count fell */
+    ANOMALY_REVIVED = 8,    /* finished, then active again */
+    ANOMALY_TURNED = 16,    /* complete, then cancelled, or the reverse */
+    ANOMALY_UNKNOWN = 32,   /* a status word this version does not know */
 };
 
 struct known_job {
@@ -41,20 +42,20 @@ struct known_job {
     wall_time created_at;
     wall_time completed_at;
     wall_time expires_at;
-    mono_time moved_at;       /* when its status or a count was last seen to move */
-    mono_time gone_at;        /* finished and absent since this full sweep; MONO_NEVER while listed */
-    int64_t failures_told;    /* failed_count when failures were last told; 0: never */
-    uint32_t seen;            /* tick of the last observation, see job_table_tick */
-    uint32_t active_place;    /* private: index in the active list */
+    mono_time moved_at;    /* when its status or a count was last seen to move */
+    mono_time gone_at;     /* finished and absent since this full sweep; MONO_NEVER while listed */
+    int64_t failures_told; /* failed_count when failures were last told; 0: never */
+    uint32_t seen;         /* tick of the last observation, see job_table_tick */
+    uint32_t active_place; /* private: index in the active list */
     uint16_t id_len;
-    uint8_t status;           /* enum job_status */
-    uint8_t look;             /* enum look bits; not stored */
-    uint8_t told;             /* enum told bits */
-    uint8_t anomalies;        /* enum anomaly bits */
-    uint8_t revivals;         /* how often it came back from the dead: makes the ids of its second end distinct */
-    bool dirty;               /* changed since it was last written to the store; not stored */
-    uint16_t stall_told;      /* how often this stall was told, reminders included; not stored */
-    char id[];                /* NUL-terminated; behind it the status word when JOB_OTHER, see known_status_word */
+    uint8_t status;      /* enum job_status */
+    uint8_t look;        /* enum look bits; not stored */
+    uint8_t told;        /* enum told bits */
+    uint8_t anomalies;   /* enum anomaly bits */
+    uint8_t revivals;    /* how often it came back from the dead: makes the ids of its second end distinct */
+    bool dirty;          /* changed since it was last written to the store; not stored */
+    uint16_t stall_told; /* how often this stall was told, reminders included; not stored */
+    char id[];           /* NUL-terminated; behind it the status word when JOB_OTHER, see known_status_word */
 };
 
 struct job_table;
@@ -67,8 +68,8 @@ void job_table_free(struct job_table *table); /* NULL is fine */
 struct known_job *job_table_find(const struct job_table *table, const char *id);
 
 /*
- * Add a record for an id that is not in the table (asserted): queued, counts and times absent, gone_at MONO_NEVER, the rest zero. NULL without memory, nothing
- * changed.
+ * Add a record for an id that is not in the table (asserted): queued, counts and times absent, gone_at
+ * MONO_NEVER, the rest zero. NULL without memory, nothing changed.
  */
 struct known_job *job_table_add(struct job_table *table, const char *id);
 
@@ -76,8 +77,8 @@ struct known_job *job_table_add(struct job_table *table, const char *id);
 void job_table_remove(struct job_table *table, struct known_job *job);
 
 /*
- * Set status and word; keeps the active list. Returns the record, moved when the word needed other room, or NULL without
- * memory (nothing changed). The word is looked at only for JOB_OTHER.
+ * Set status and word; keeps the active list. Returns the record, moved when the word needed other room, or
+ * NULL without memory (nothing changed). The word is looked at only for JOB_OTHER.
  */
 struct known_job *job_table_set_status(struct job_table *table, struct known_job *job, enum job_status status,
                                        const char *word);
@@ -88,15 +89,17 @@ const char *known_status_word(const struct known_job *job);
 size_t job_table_count(const struct job_table *table);
 size_t job_table_active_count(const struct job_table *table);
 
-/* The i-th active record, i < active_count; the order is stable only while nothing is added, removed or set. */
+/* The i-th active record, i < active_count; the order is stable only while nothing is added, removed or set.
+ */
 struct known_job *job_table_active(const struct job_table *table, size_t i);
 
-/* Walk all records: *cursor starts at 0; NULL at the end. Records may be removed, not added, while walking. */
+/* Walk all records: *cursor starts at 0; NULL at the end. Records may be removed, not added, while walking.
+ */
 struct known_job *job_table_next(const struct job_table *table, size_t *cursor);
 
 /*
- * Ticks order sweeps and observations: each sweep starts with a new tick, each observation stamps the current one, so a job was not
- * seen since a sweep's start when its `seen` is older than the sweep's tick.
+ * Ticks order sweeps and observations: each sweep starts with a new tick, each observation stamps the current
+ * one, so a job was not seen since a sweep's start when its `seen` is older than the sweep's tick.
  */
 uint32_t job_table_new_tick(struct job_table *table);
 void job_table_see(struct job_table *table, struct known_job *job);

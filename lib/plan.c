@@ -60,6 +60,11 @@ static mono_time look_at(const struct plan_view *view, mono_time now)
     return looks > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
 }
 
+static mono_time full_at(const struct plan *plan, const struct plan_view *view, mono_time now)
+{
+    return chain_at(view->full, sweep_is_cheaper(view) ? now : plan->full_due, now);
+}
+
 uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now)
 {
     if (plan->rules.once)
@@ -73,16 +78,19 @@ uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t s
 
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now)
 {
-    mono_time full_due = sweep_is_cheaper(view) ? now : plan->full_due;
-    mono_time full = chain_at(view->full, full_due, now);
+    mono_time full = full_at(plan, view, now);
+    mono_time active = chain_at(view->active, plan->active_due, now);
+    bool active_goes_on = view->active == CHAIN_READY;
     const struct {
         enum plan_action action;
         mono_time at;
         mono_time budget_at;
     } wishes[] = {
         {PLAN_FULL, plan->since_full + 1 >= PLAN_FULL_TURN ? full : MONO_NEVER, view->budget_at},
-        {PLAN_ACTIVE, chain_at(view->active, plan->active_due, now), view->budget_at},
+        {PLAN_ACTIVE, active_goes_on ? active : MONO_NEVER, view->budget_at},
+        /* Before the next active sweep begins: it would only find the same jobs gone. */
         {PLAN_LOOK, look_at(view, now), view->budget_at},
+        {PLAN_ACTIVE, active_goes_on ? MONO_NEVER : active, view->budget_at},
         {PLAN_HEAD, plan->rules.head_pages ? chain_at(view->head, plan->head_due, now) : MONO_NEVER,
          view->budget_at},
         {PLAN_FULL, full, view->budget_full_at},
@@ -102,11 +110,11 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
     return step;
 }
 
-void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action action)
+void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action action, mono_time now)
 {
     if (action == PLAN_FULL)
         plan->since_full = 0;
-    else if (view->full == CHAIN_READY)
+    else if (full_at(plan, view, now).ms <= now.ms)
         plan->since_full++;
 }
 

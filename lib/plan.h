@@ -2,8 +2,8 @@
  * plan: which request of one watch (account and family) is worth sending next, and when.
  *
  * It knows due times and an order of worth, not jobs, URLs or budgets: what it needs to know of them comes in
- * as struct plan_view. Order of worth: the active sweep (people wait for it), looks at single jobs, the head
- * page, the full sweep. So that a full sweep ends in time however scarce the budget is, it gets one request
+ * as struct plan_view. Order of worth: the active sweep that is running (people wait for it), looks at single
+ * jobs, the next active sweep, the head page, the full sweep. So that a full sweep ends in time however scarce the budget is, it gets one request
  * in PLAN_FULL_TURN when it waits. Invariants: due times are kept on a grid from the beginning of the last
  * sweep, so latency is a promise; what was missed (outage, suspend, clock step) is caught up by one sweep,
  * never by a burst; after a failure nothing goes out before its back-off is over.
@@ -84,7 +84,7 @@ uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t s
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now);
 
 /* The action was carried out. */
-void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action action);
+void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action action, mono_time now);
 
 /* A sweep that began at `began` is over, whole or not; in_progress: whether jobs are active. */
 void plan_active_over(struct plan *plan, mono_time began, mono_time now, bool in_progress);

@@ -1,9 +1,9 @@
 /*
  * timestamp: the two kinds of time, and ISO 8601 text in and out.
  *
- * Invariant: monotonic and wall time are different types and never mix. Both count milliseconds in an int64_t.
- *   mono_time  the daemon's own time line: it only goes forward, and the store carries it across restarts, so
- *              intervals, back-off, ledger and stall clocks are measured on it. Its zero has no meaning.
+ * Invariant: monotonic and wall time are different types and never mix. Both count milliseconds in an
+ * int64_t. mono_time  the daemon's own time line: it only goes forward, and the store carries it across
+ * restarts, so intervals, back-off, ledger and stall clocks are measured on it. Its zero has no meaning.
  *   wall_time  UTC since 1970-01-01T00:00:00Z, for people and for comparing with what a server wrote.
  * Nothing here reads a clock: the shell samples struct now once a callback and hands it in.
  */
@@ -58,16 +58,17 @@ static inline mono_time mono_max(mono_time a, mono_time b)
 }
 
 /*
- * Read an ISO 8601 / RFC 3339 date and time: "2026-07-15T09:00:00", with 'T', 't' or a space between, an optional
- * fraction of any length (cut to ms), an optional offset ("Z", "+01:00", "-0330", "+01"). Without an offset it is UTC
- * (Klaviyo's revisions up to 2023-07-15). A leap second (":60") is read as the last millisecond of its minute.
- * Years 0001 to 9999. Returns false, *ret untouched, for anything else, trailing bytes included.
+ * Read an ISO 8601 / RFC 3339 date and time: "2026-07-15T09:00:00", with 'T', 't' or a space between, an
+ * optional fraction of any length (cut to ms), an optional offset ("Z", "+01:00", "-0330", "+01"). Without an
+ * offset it is UTC (Klaviyo's revisions up to 2023-07-15). A leap second (":60") is read as the last
+ * millisecond of its minute. Years 0001 to 9999. Returns false, *ret untouched, for anything else, trailing
+ * bytes included.
  */
 bool wall_parse(const char *text, size_t len, wall_time *ret);
 
 /*
- * Read an HTTP date in the three forms of RFC 9110 section 5.6.7 ("Sun, 06 Nov 1994 08:49:37 GMT", RFC 850, asctime).
- * Returns false, *ret untouched, for anything else.
+ * Read an HTTP date in the three forms of RFC 9110 section 5.6.7 ("Sun, 06 Nov 1994 08:49:37 GMT", RFC 850,
+ * asctime). Returns false, *ret untouched, for anything else.
  */
 bool wall_parse_http(const char *text, size_t len, wall_time *ret);
 

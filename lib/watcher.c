@@ -250,7 +250,7 @@ bool watcher_next(struct watcher *watcher, mono_time now, struct watcher_request
             return false;
         }
         budget_spend(watcher->budget, now);
-        plan_sent(&watcher->plan, &view, step.action);
+        plan_sent(&watcher->plan, &view, step.action, now);
         watcher->requests++;
         *ret = (struct watcher_request){.slot = (unsigned)(slot - watcher->slots), .url = url};
         return true;

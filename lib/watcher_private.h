@@ -31,7 +31,7 @@ struct watcher {
     struct sweep full;
     struct slot slots[WATCHER_SLOTS];
     struct id_queue looks;
-    size_t looks_left; /* those in the queue that a full sweep would answer too */
+    size_t looks_left;     /* those in the queue that a full sweep would answer too */
     uint32_t active_pages; /* of the last whole active sweep */
     struct watcher_state state;
     bool state_changed;

@@ -1,8 +1,10 @@
 /* The outbox on a real store, loop and http, against scripted receivers. */
 #include "delivery_rig.h"
+#include "../../daemon/store_private.h" /* to make its commits fail */
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #define WITHIN 20000
@@ -622,6 +624,67 @@ static void test_restart_sends_the_rest(void **state)
     rig_finish(&rig);
 }
 
+/* ---- a store that fails ---- */
+
+struct full {
+    atomic_bool fails;
+    size_t refused;
+};
+
+static int refuse_commit(void *user)
+{
+    struct full *full = user;
+    bool fails = atomic_load(&full->fails);
+    full->refused += fails;
+    return fails;
+}
+
+/* Between the request and its answer the disk becomes full. */
+static struct scripted_reply ok_on_full_disk(void *user, size_t n, const struct seen_request *request)
+{
+    struct full *full = user;
+    (void)request;
+    if (n == 0)
+        atomic_store(&full->fails, true);
+    return reply(200);
+}
+
+static bool freed_after_some_tries(struct rig *rig)
+{
+    struct full *full = rig->data;
+    if (full->refused >= 4)
+        atomic_store(&full->fails, false);
+    return waiting_of(rig, NULL) == 0;
+}
+
+static void test_not_sent_again_when_saving_fails(void **state)
+{
+    struct rig rig;
+    struct scripted_server server;
+    struct full full = {0};
+    (void)state;
+    server_start(&server, ok_on_full_disk, &full);
+    rig_init(&rig);
+    rig.data = &full;
+    rig_add_webhook(&rig, "ops", server.port, "concurrency = 1");
+    rig_open(&rig);
+    rig_configure(&rig);
+    enqueue(&rig, EVENT_JOB_COMPLETED, "01A", 1);
+    enqueue(&rig, EVENT_JOB_COMPLETED, "01A", 2);
+    sqlite3_commit_hook(rig.store->db, refuse_commit, &full);
+    rig_run(&rig, freed_after_some_tries, WITHIN);
+    rig_close(&rig);
+    server_stop(&server);
+    assert_false(rig.timed_out);
+    assert_in_range(full.refused, 4, 50);
+    assert_int_equal(server.n, 2); /* each once */
+    char *journal = rig_journal(&rig);
+    assert_int_equal(count_in(journal, "\n"), 2);
+    free(journal);
+    server_free(&server);
+    rig_finish(&rig);
+}
+
 /* ---- errors that come later ---- */
 
 static const struct job_error some_errors[] = {
@@ -891,6 +954,7 @@ int main(void)
         cmocka_unit_test(test_silent_receiver_delays_nobody),
         cmocka_unit_test(test_backlog_sleeps),
         cmocka_unit_test(test_restart_sends_the_rest),
+        cmocka_unit_test(test_not_sent_again_when_saving_fails),
         cmocka_unit_test(test_errors_are_waited_for),
         cmocka_unit_test(test_errors_too_late),
         cmocka_unit_test(test_filters),

@@ -340,7 +340,7 @@ static double between(uint64_t *random, double low, double high)
 
 static struct scenario random_scenario(uint64_t seed)
 {
-    static const size_t sizes[] = {10, 100, 1000, 3000};
+    static const size_t sizes[] = {10, 30, 100, 100, 300, 300, 600, 1500};
     static const double budgets[] = {0.01, 0.1, 0.5};
     static const double neighbours[] = {0, 0, 0.3, 0.9, 0.95};
     uint64_t random = seed;
@@ -349,7 +349,7 @@ static struct scenario random_scenario(uint64_t seed)
         .model =
             {
                 .seed = seed,
-                .n_jobs = sizes[model_random(&random) % 4],
+                .n_jobs = sizes[model_random(&random) % 8],
                 .active = between(&random, 0.001, 0.1),
                 .mean_life = (int64_t)between(&random, 2 * MINUTE, 2 * HOUR),
                 .burst = wide ? 350 : 75,
@@ -360,11 +360,14 @@ static struct scenario random_scenario(uint64_t seed)
                 .outage_length = (int64_t)between(&random, MINUTE, HOUR),
                 .latency = (int64_t)between(&random, 20, 800),
             },
-        .length = (int64_t)between(&random, DAY, 7 * DAY),
+        .length = DAY,
         .interval = 10 * SECOND,
         .full_interval = 10 * MINUTE,
         .budget = budgets[model_random(&random) % 3],
     };
+    /* Most runs are a day long, some a week, so that a thousand of them end within the hour. */
+    if (model_random(&random) % 8 == 0)
+        scenario.length = (int64_t)between(&random, DAY, 7 * DAY);
     if (scenario.model.outage_every == 0)
         scenario.model.outage_length = 0;
     return scenario;

@@ -70,9 +70,26 @@ static void test_full_sweep_is_not_starved(void **state)
     for (int i = 0; i < 600; i++) {
         enum plan_action action = next(&plan, view, 0).action;
         full += action == PLAN_FULL;
-        plan_sent(&plan, &view, action);
+        plan_sent(&plan, &view, action, (mono_time){0});
     }
     assert_int_equal(full, 600 / PLAN_FULL_TURN);
+}
+
+static void test_an_endless_active_sweep_starves_nobody(void **state)
+{
+    (void)state;
+    /* So little budget that the next active sweep is due before the last one is over: looks and the full sweep come all the same. */
+    struct plan plan = fresh(0);
+    int looks = 0, full = 0;
+    for (int i = 0; i < 60; i++) {
+        struct plan_view view = {.active = i % 2 ? CHAIN_READY : CHAIN_IDLE, .looks = looks < 5 ? 1 : 0};
+        enum plan_action action = next(&plan, view, 0).action;
+        looks += action == PLAN_LOOK;
+        full += action == PLAN_FULL;
+        plan_sent(&plan, &view, action, (mono_time){0});
+    }
+    assert_int_equal(looks, 5);
+    assert_int_equal(full, 60 / PLAN_FULL_TURN);
 }
 
 static void test_a_full_sweep_leaves_room(void **state)
@@ -162,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_budget_holds_back_only_what_is_due),
         cmocka_unit_test(test_due_times_stay_on_the_grid),
         cmocka_unit_test(test_full_sweep_is_not_starved),
+        cmocka_unit_test(test_an_endless_active_sweep_starves_nobody),
         cmocka_unit_test(test_a_full_sweep_leaves_room),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
         cmocka_unit_test(test_nothing_before_the_back_off_is_over),

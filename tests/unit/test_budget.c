@@ -1,0 +1,327 @@
+/* budget: the windows hold whatever the latency; 429s, others, and the ledger across lives. */
+#include "unit.h"
+
+#include "../../lib/budget.h"
+#include "../../lib/rate_headers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MINUTE 60000
+
+static const struct rate_headers no_headers = {-1, -1, -1, -1};
+
+static struct budget *new_budget(uint32_t burst, uint32_t steady)
+{
+    struct budget *budget = budget_new(&(struct budget_limits){burst, steady, 0.5});
+    assert_non_null(budget);
+    return budget;
+}
+
+static int64_t when(const struct budget *budget, int64_t now)
+{
+    return budget_when(budget, (mono_time){now}).ms;
+}
+
+static void one(struct budget *budget, int64_t began, int64_t ended)
+{
+    assert_true(when(budget, began) <= began);
+    budget_spend(budget, (mono_time){began});
+    budget_done(budget, (mono_time){ended}, 200, &no_headers);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct budget_limits limits = budget_limits_for(350, 3500, 0.1, 0, 0, 0.5);
+    assert_int_equal(limits.burst, 35);
+    assert_int_equal(limits.steady, 350);
+    limits = budget_limits_for(10, 150, 0.01, 0, 0, 0.5);
+    assert_int_equal(limits.burst, 1);
+    assert_int_equal(limits.steady, 1);
+    limits = budget_limits_for(10, 150, 0.01, 7, 70, 0.5);
+    assert_int_equal(limits.burst, 7);
+    assert_int_equal(limits.steady, 70);
+}
+
+static void test_the_second(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(2, 100);
+    one(budget, 0, 10);
+    one(budget, 20, 500);
+    assert_int_equal(when(budget, 600), 1011);
+    one(budget, 1011, 1020);
+    assert_int_equal(when(budget, 1020), 1501);
+    budget_free(budget);
+}
+
+static void test_the_minute(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(10, 3);
+    for (int i = 0; i < 3; i++)
+        one(budget, i * 1000, i * 1000 + 100);
+    assert_int_equal(when(budget, 5000), MINUTE + 101);
+    assert_int_equal(budget_usage(budget, (mono_time){5000}).in_last_minute, 3);
+    assert_int_equal(budget_usage(budget, (mono_time){MINUTE + 1000}).in_last_minute, 2);
+    budget_free(budget);
+}
+
+/* A request may have been counted at any time until its answer: it stays counted while it is under way. */
+static void test_in_flight(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(2, 100);
+    budget_spend(budget, (mono_time){0});
+    budget_spend(budget, (mono_time){0});
+    assert_true(when(budget, 500000) == MONO_NEVER.ms);
+    budget_done(budget, (mono_time){500000}, 0, NULL);
+    assert_int_equal(when(budget, 500000), 501001);
+    budget_free(budget);
+}
+
+static void test_reserving(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 10);
+    for (int i = 0; i < 6; i++)
+        one(budget, 0, 0);
+    assert_true(budget_when_reserving(budget, 3, (mono_time){1}).ms <= 1);
+    assert_int_equal(budget_when_reserving(budget, 4, (mono_time){1}).ms, MINUTE + 1);
+    assert_true(when(budget, 1) <= 1);
+    budget_free(budget);
+}
+
+static void limited(struct budget *budget, int64_t now, int64_t retry_after)
+{
+    struct rate_headers headers = no_headers;
+    headers.retry_after = retry_after;
+    budget_spend(budget, (mono_time){now});
+    budget_done(budget, (mono_time){now}, 429, &headers);
+}
+
+static void test_429(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, 30000);
+    assert_int_equal(when(budget, 0), 30000);
+    assert_int_equal(budget_usage(budget, (mono_time){0}).steady_now, 500);
+    /* Another answer to a request of the same time says nothing new. */
+    limited(budget, 30000, 5000);
+    assert_int_equal(budget_usage(budget, (mono_time){30000}).steady_now, 250);
+    /* Recovers by steps, not at once. */
+    one(budget, 36000, 36000);
+    assert_int_equal(budget_usage(budget, (mono_time){36000}).steady_now, 250);
+    for (int64_t t = 46000; t < 46000 + 20 * 11000; t += 11000)
+        one(budget, t, t);
+    assert_int_equal(budget_usage(budget, (mono_time){300000}).steady_now, 1000);
+    budget_free(budget);
+}
+
+static void test_429_without_retry_after(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    int64_t now = 0, expected = 1000;
+    for (int i = 0; i < 8; i++) {
+        limited(budget, now, -1);
+        assert_int_equal(when(budget, now), now + expected);
+        now += expected;
+        expected = expected * 2 > MINUTE ? MINUTE : expected * 2;
+    }
+    /* Nonsense is bounded too. */
+    limited(budget, now, INT64_MAX);
+    assert_int_equal(when(budget, now), now + BUDGET_MAX_RETRY_AFTER);
+    assert_true(budget_usage(budget, (mono_time){now}).steady_now >= 1);
+    budget_free(budget);
+}
+
+static void hint(struct budget *budget, int64_t now, int64_t limit, int64_t remaining, int64_t reset)
+{
+    struct rate_headers headers = {limit, remaining, reset, -1};
+    budget_spend(budget, (mono_time){now});
+    budget_done(budget, (mono_time){now}, 200, &headers);
+}
+
+static void test_others_come_first(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 350);
+    /* In the middle of the server's minute others have used 1,575 of 3,500: 90% by its end. */
+    hint(budget, 30000, 3500, 3500 - 1575 - 1, 30);
+    uint32_t yielded = budget_usage(budget, (mono_time){30000}).steady_now;
+    assert_in_range(yielded, 35, 80);
+    /* Without news of them it is forgotten. */
+    assert_int_equal(budget_usage(budget, (mono_time){30000 + 121000}).steady_now, 350);
+    budget_free(budget);
+}
+
+/* What we spent ourselves is not somebody else's. */
+static void test_no_yielding_to_ourselves(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(1000, 1000);
+    for (int i = 1; i <= 900; i++)
+        hint(budget, 1000 + i * 50, 1000, 1000 - i, 59 - i / 20);
+    assert_int_equal(budget_usage(budget, (mono_time){46000}).steady_now, 980); /* the margin alone */
+    budget_free(budget);
+}
+
+static void test_nonsense_hints(void **state)
+{
+    (void)state;
+    static const int64_t nonsense[][3] = {{0, 0, 30}, {100, 200, 30}, {-1, 5, 30}, {100, -1, 30}, {100, 0, 99999}, {100, 0, -1}};
+    struct budget *budget = new_budget(100, 100);
+    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
+        hint(budget, (int64_t)i, nonsense[i][0], nonsense[i][1], nonsense[i][2]);
+    assert_int_equal(budget_usage(budget, (mono_time){10}).steady_now, 100);
+    budget_free(budget);
+}
+
+static void test_reload_keeps_what_was_spent(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 3);
+    for (int i = 0; i < 3; i++)
+        one(budget, 0, i);
+    assert_true(budget_set_limits(budget, &(struct budget_limits){100, 5, 0.5}));
+    one(budget, 10, 10);
+    one(budget, 10, 10);
+    assert_int_equal(when(budget, 20), MINUTE + 1);
+    assert_true(budget_set_limits(budget, &(struct budget_limits){100, 2, 0.5}));
+    assert_int_equal(when(budget, 20), MINUTE + 11);
+    budget_free(budget);
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t number;
+    } cases[] = {{"3500", 3500}, {" 7 ", 7},  {"100, 100;w=60", 100}, {"5;w=1", 5}, {NULL, -1},
+                 {"", -1},       {"-1", -1},  {"1.5", -1},            {"x", -1},    {"99999999999999999999", -1},
+                 {"0", 0},       {"12a", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rate_headers headers;
+        rate_headers_parse(cases[i].text, cases[i].text, NULL, &headers);
+        assert_int_equal(headers.limit, cases[i].number);
+        assert_int_equal(headers.remaining, cases[i].number);
+        assert_int_equal(headers.reset, -1);
+        assert_int_equal(headers.retry_after, -1);
+    }
+}
+
+/* ---- property: no sliding window of the server ever sees more, across latencies, lives and crashes ---- */
+
+static uint64_t chance;
+
+static uint64_t draw(uint64_t n)
+{
+    chance ^= chance << 13;
+    chance ^= chance >> 7;
+    chance ^= chance << 17;
+    return chance % n;
+}
+
+struct server {
+    int64_t at[20000];
+    size_t n;
+};
+
+static void check_windows(const struct server *server, uint32_t limit, int64_t length)
+{
+    for (size_t i = limit; i < server->n; i++) {
+        if (server->at[i] - server->at[i - limit] < length)
+            fail_msg("%u requests within %lld ms", limit + 1, (long long)(server->at[i] - server->at[i - limit]));
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+struct open_request {
+    int64_t ends;
+    bool used;
+};
+
+/* One life: sends whenever it may, with random latency; ends by a crash. What it left behind is in times. */
+static int64_t live(struct server *server, uint32_t burst, uint32_t steady, int64_t now, mono_time *times, size_t *n)
+{
+    struct budget *budget = new_budget(burst, steady);
+    struct open_request open[8] = {0};
+    int64_t death = now + (int64_t)draw(90000);
+    uint32_t covered = 0;
+    assert_true(budget_import(budget, (mono_time){now}, times, *n));
+    while (now < death) {
+        for (size_t i = 0; i < 8; i++) {
+            if (open[i].used && open[i].ends <= now) {
+                budget_done(budget, (mono_time){open[i].ends}, 200, &no_headers);
+                open[i].used = false;
+            }
+        }
+        size_t place = draw(8);
+        if (!open[place].used && when(budget, now) <= now) {
+            if (covered == 0) {
+                covered = (uint32_t)draw(steady) + 1;
+                *n = budget_export(budget, (mono_time){now}, covered, times, 4096);
+            }
+            covered--;
+            budget_spend(budget, (mono_time){now});
+            int64_t latency = (int64_t)draw(3000) + 1;
+            open[place] = (struct open_request){now + latency, true};
+            server->at[server->n++] = now + (int64_t)draw((uint64_t)latency);
+        }
+        now += 1 + (int64_t)draw(draw(4) ? 20 : 4000);
+    }
+    budget_free(budget);
+    return now;
+}
+
+static void test_no_window_is_ever_over(void **state)
+{
+    (void)state;
+    const char *seed = getenv("SEED");
+    uint64_t first = seed ? strtoull(seed, NULL, 10) : 1;
+    static struct server server;
+    static mono_time times[4096];
+    for (uint64_t run = first; run < first + 300; run++) {
+        chance = run * 0x9e3779b97f4a7c15 + 1;
+        uint32_t burst = (uint32_t)draw(5) + 1, steady = burst + (uint32_t)draw(30);
+        int64_t now = 0;
+        size_t n = 0;
+        server.n = 0;
+        for (int lives = 0; lives < 8; lives++)
+            now = live(&server, burst, steady, now, times, &n);
+        qsort(server.at, server.n, sizeof *server.at, by_time);
+        if (run == first)
+            print_message("first seed %llu\n", (unsigned long long)run);
+        check_windows(&server, burst, 1000);
+        check_windows(&server, steady, MINUTE);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_the_second),
+        cmocka_unit_test(test_the_minute),
+        cmocka_unit_test(test_in_flight),
+        cmocka_unit_test(test_reserving),
+        cmocka_unit_test(test_429),
+        cmocka_unit_test(test_429_without_retry_after),
+        cmocka_unit_test(test_others_come_first),
+        cmocka_unit_test(test_no_yielding_to_ourselves),
+        cmocka_unit_test(test_nonsense_hints),
+        cmocka_unit_test(test_reload_keeps_what_was_spent),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_no_window_is_ever_over),
+    };
+    return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
+}
