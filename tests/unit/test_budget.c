@@ -172,7 +172,8 @@ static void test_no_yielding_to_ourselves(void **state)
 static void test_nonsense_hints(void **state)
 {
     (void)state;
-    static const int64_t nonsense[][3] = {{0, 0, 30}, {100, 200, 30}, {-1, 5, 30}, {100, -1, 30}, {100, 0, 99999}, {100, 0, -1}};
+    static const int64_t nonsense[][3] = {{0, 0, 30},    {100, 200, 30},  {-1, 5, 30},
+                                          {100, -1, 30}, {100, 0, 99999}, {100, 0, -1}};
     struct budget *budget = new_budget(100, 100);
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
         hint(budget, (int64_t)i, nonsense[i][0], nonsense[i][1], nonsense[i][2]);
@@ -201,9 +202,18 @@ static void test_headers(void **state)
     static const struct {
         const char *text;
         int64_t number;
-    } cases[] = {{"3500", 3500}, {" 7 ", 7},  {"100, 100;w=60", 100}, {"5;w=1", 5}, {NULL, -1},
-                 {"", -1},       {"-1", -1},  {"1.5", -1},            {"x", -1},    {"99999999999999999999", -1},
-                 {"0", 0},       {"12a", -1}};
+    } cases[] = {{"3500", 3500},
+                 {" 7 ", 7},
+                 {"100, 100;w=60", 100},
+                 {"5;w=1", 5},
+                 {NULL, -1},
+                 {"", -1},
+                 {"-1", -1},
+                 {"1.5", -1},
+                 {"x", -1},
+                 {"99999999999999999999", -1},
+                 {"0", 0},
+                 {"12a", -1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct rate_headers headers;
         rate_headers_parse(cases[i].text, cases[i].text, NULL, &headers);
@@ -235,7 +245,8 @@ static void check_windows(const struct server *server, uint32_t limit, int64_t l
 {
     for (size_t i = limit; i < server->n; i++) {
         if (server->at[i] - server->at[i - limit] < length)
-            fail_msg("%u requests within %lld ms", limit + 1, (long long)(server->at[i] - server->at[i - limit]));
+            fail_msg("%u requests within %lld ms", limit + 1,
+                     (long long)(server->at[i] - server->at[i - limit]));
     }
 }
 
@@ -251,7 +262,8 @@ struct open_request {
 };
 
 /* One life: sends whenever it may, with random latency; ends by a crash. What it left behind is in times. */
-static int64_t live(struct server *server, uint32_t burst, uint32_t steady, int64_t now, mono_time *times, size_t *n)
+static int64_t live(struct server *server, uint32_t burst, uint32_t steady, int64_t now, mono_time *times,
+                    size_t *n)
 {
     struct budget *budget = new_budget(burst, steady);
     struct open_request open[8] = {0};
@@ -275,7 +287,9 @@ static int64_t live(struct server *server, uint32_t burst, uint32_t steady, int6
             budget_spend(budget, (mono_time){now});
             int64_t latency = (int64_t)draw(3000) + 1;
             open[place] = (struct open_request){now + latency, true};
-            server->at[server->n++] = now + (int64_t)draw((uint64_t)latency);
+            /* What a process that died had sent was on its way already. */
+            int64_t arrives = now + (int64_t)draw((uint64_t)latency);
+            server->at[server->n++] = arrives < death ? arrives : death;
         }
         now += 1 + (int64_t)draw(draw(4) ? 20 : 4000);
     }
