@@ -32,7 +32,7 @@ static bool split(const char *url, struct parts *ret)
     ret->host = authority;
     if (*authority == '[') {
         const char *end = memchr(authority, ']', len);
-        if (!end)
+        if (!end || (end + 1 < authority + len && end[1] != ':'))
             return false;
         ret->host_len = (size_t)(end + 1 - authority);
     } else {
