@@ -583,6 +583,42 @@ static void fill_webhooks(struct parsing *p, cfg_t *cfg)
 
 /* ---- the whole ---- */
 
+/* Behind a quoted text or a comment that begins at p; p itself when none does. */
+static const char *skip_opaque(const char *p)
+{
+    if (*p == '"' || *p == '\'') {
+        char quote = *p++;
+        for (; *p && *p != quote; p++)
+            p += *p == '\\' && p[1];
+        return *p ? p + 1 : p;
+    }
+    if (*p == '#' || strncmp(p, "//", 2) == 0)
+        return p + strcspn(p, "\n");
+    if (strncmp(p, "/*", 2) == 0) {
+        const char *end = strstr(p + 2, "*/");
+        return end ? end + 2 : p + strlen(p);
+    }
+    return p;
+}
+
+/* libConfuse takes the end of the file for the end of a section: a file that was cut short would be half in effect. The line of a brace that is never closed, 0 when there is none. */
+static int open_brace(const char *text)
+{
+    int line = 1, depth = 0, first = 0;
+    for (const char *p = text; *p;) {
+        const char *next = skip_opaque(p);
+        if (next == p) {
+            if (*p == '{' && depth++ == 0)
+                first = line;
+            depth -= *p == '}' && depth > 0;
+            next = p + 1;
+        }
+        for (; p < next; p++)
+            line += *p == '\n';
+    }
+    return depth > 0 ? first : 0;
+}
+
 static void parse(struct parsing *p, const char *text)
 {
     /* fmemopen takes no empty buffer. */
@@ -600,6 +636,9 @@ static void parse(struct parsing *p, const char *text)
             fill_families(p, cfg);
             fill_accounts(p, cfg);
             fill_webhooks(p, cfg);
+            int open = open_brace(text);
+            if (open > 0)
+                complain(p, open, "the section that begins here is not closed: its } is missing");
             if (p->config->n_accounts == 0)
                 complain(p, cfg->line, "there should be at least one section account \"name\" { ... }");
         } else if (p->n_errors == 0) {

@@ -37,8 +37,8 @@ static bool enter_namespace(void)
         snprintf(map, sizeof map, "0 %u 1", gid);
         write_text_file("/proc/self/gid_map", map, 0600);
     }
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 && mkdir("/run/systemd", 0755) == 0 &&
+    return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", "/run", "tmpfs", 0, "") == 0 && mkdir("/run/systemd", 0755) == 0 &&
            mkdir("/run/systemd/journal", 0755) == 0;
 }
 
