@@ -93,7 +93,8 @@ size_t job_table_active_count(const struct job_table *table);
  */
 struct known_job *job_table_active(const struct job_table *table, size_t i);
 
-/* Walk all records: *cursor starts at 0; NULL at the end. Records may be removed, not added, while walking.
+/* Walk all records: *cursor starts at 0; NULL at the end. Records may be removed, not added, while walking; then
+ * one that moves round the end of the table may be passed over until the next walk.
  */
 struct known_job *job_table_next(const struct job_table *table, size_t *cursor);
 

@@ -1,0 +1,146 @@
+/* job_table: a hash table that keeps its ids, its active list and its promise of size. */
+#include "unit.h"
+
+#include "../../lib/job_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void test_add_find_remove(void **state)
+{
+    (void)state;
+    struct job_table *table = job_table_new(7);
+    assert_null(job_table_find(table, "A"));
+    struct known_job *job = job_table_add(table, "A");
+    assert_string_equal(job->id, "A");
+    assert_int_equal(job->status, JOB_QUEUED);
+    assert_true(job->counts.total == COUNT_NONE && job->counts.skipped == COUNT_NONE);
+    assert_true(wall_is_none(job->created_at) && job->gone_at.ms == MONO_NEVER.ms);
+    assert_ptr_equal(job_table_find(table, "A"), job);
+    assert_int_equal(job_table_active_count(table), 1);
+    job_table_remove(table, job);
+    assert_null(job_table_find(table, "A"));
+    assert_int_equal(job_table_count(table), 0);
+    assert_int_equal(job_table_active_count(table), 0);
+    job_table_free(table);
+}
+
+static void test_status_and_words(void **state)
+{
+    (void)state;
+    struct job_table *table = job_table_new(7);
+    struct known_job *job = job_table_add(table, "A");
+    job = job_table_set_status(table, job, JOB_OTHER, "a-rather-long-status-word-of-a-later-version");
+    assert_string_equal(known_status_word(job), "a-rather-long-status-word-of-a-later-version");
+    assert_string_equal(job->id, "A");
+    assert_ptr_equal(job_table_find(table, "A"), job);
+    assert_int_equal(job_table_active_count(table), 0);
+    job = job_table_set_status(table, job, JOB_OTHER, "x");
+    assert_string_equal(known_status_word(job), "x");
+    job = job_table_set_status(table, job, JOB_PROCESSING, "ignored");
+    assert_string_equal(known_status_word(job), "processing");
+    assert_int_equal(job_table_active_count(table), 1);
+    assert_ptr_equal(job_table_active(table, 0), job);
+    job_table_free(table);
+}
+
+static void test_ticks(void **state)
+{
+    (void)state;
+    struct job_table *table = job_table_new(7);
+    struct known_job *job = job_table_add(table, "A");
+    uint32_t first = job_table_new_tick(table);
+    assert_false(job_seen_since(job, first));
+    job_table_see(table, job);
+    assert_true(job_seen_since(job, first));
+    uint32_t second = job_table_new_tick(table);
+    assert_false(job_seen_since(job, second));
+    /* The counter may run over. */
+    job->seen = UINT32_MAX;
+    assert_true(job_seen_since(job, UINT32_MAX - 5));
+    assert_false(job_seen_since(job, 3));
+    job_table_free(table);
+}
+
+/* A million random steps against the simplest model there is: an array. */
+static void test_against_a_model(void **state)
+{
+    (void)state;
+    enum { IDS = 3000 };
+    static bool there[IDS], active[IDS];
+    struct job_table *table = job_table_new(42);
+    uint64_t chance = 1;
+    size_t count = 0, in_progress = 0;
+    for (int step = 0; step < 1000000; step++) {
+        chance = chance * 6364136223846793005u + 1442695040888963407u;
+        unsigned i = (unsigned)(chance >> 33) % IDS, what = (unsigned)(chance >> 20) % 4;
+        char id[64];
+        snprintf(id, sizeof id, "job-%u-%*s", i, (int)(i % 40), "");
+        struct known_job *job = job_table_find(table, id);
+        assert_int_equal(job != NULL, there[i]);
+        if (!job && what < 2) {
+            assert_non_null(job_table_add(table, id));
+            there[i] = active[i] = true;
+            count++;
+            in_progress++;
+        } else if (job && what == 2) {
+            in_progress -= active[i];
+            count--;
+            job_table_remove(table, job);
+            there[i] = active[i] = false;
+        } else if (job) {
+            enum job_status status = (enum job_status)(chance % 5);
+            assert_non_null(job_table_set_status(table, job, status, step % 2 ? "paused" : "somewhere-else"));
+            in_progress -= active[i];
+            active[i] = job_status_is_active(status);
+            in_progress += active[i];
+        }
+        assert_int_equal(job_table_count(table), count);
+        assert_int_equal(job_table_active_count(table), in_progress);
+    }
+    size_t walked = 0, cursor = 0;
+    for (struct known_job *job; (job = job_table_next(table, &cursor)) != NULL; walked++)
+        assert_ptr_equal(job_table_find(table, job->id), job);
+    assert_int_equal(walked, count);
+    for (size_t i = 0; i < in_progress; i++)
+        assert_true(job_status_is_active((enum job_status)job_table_active(table, i)->status));
+    job_table_free(table);
+}
+
+static void test_removal_while_walking(void **state)
+{
+    (void)state;
+    struct job_table *table = job_table_new(1);
+    char id[32];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        assert_non_null(job_table_add(table, id));
+    }
+    /* Every record is met at least once, also when those met are removed. */
+    size_t cursor = 0, met = 0;
+    for (struct known_job *job; (job = job_table_next(table, &cursor)) != NULL; met++)
+        job_table_remove(table, job);
+    assert_int_equal(met, 1000);
+    assert_int_equal(job_table_count(table), 0);
+    job_table_free(table);
+}
+
+static void test_a_record_is_small(void **state)
+{
+    (void)state;
+    /* The record, its share of the slots at the lowest fill (two pointers and a bit), and malloc's own head. */
+    assert_true(offsetof(struct known_job, id) + 8 * 8 / 3 + 8 <= 128);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_add_find_remove),
+        cmocka_unit_test(test_status_and_words),
+        cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_against_a_model),
+        cmocka_unit_test(test_removal_while_walking),
+        cmocka_unit_test(test_a_record_is_small),
+    };
+    return cmocka_run_group_tests_name("job_table", tests, NULL, NULL);
+}
