@@ -294,12 +294,13 @@ static enum page_result parse(const char *bytes, size_t len, struct json_object 
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
     /* A lone value that could go on (a number) is complete only with the byte behind it; bytes end in NUL,
      * which is that byte. */
-    *ret = json_tokener_parse_ex(tokener, bytes, (int)len);
+    *ret = json_tokener_parse_ex(tokener, bytes, (int)len + 1);
     enum json_tokener_error error = json_tokener_get_error(tokener);
     size_t end = json_tokener_get_parse_end(tokener);
     json_tokener_free(tokener);
-    bool complete = error == json_tokener_success && bytes[end + strspn(bytes + end, " \t\r\n")] == '\0' &&
-                    end + strspn(bytes + end, " \t\r\n") == len;
+    if (error == json_tokener_success && end < len)
+        end += strspn(bytes + end, " \t\r\n");
+    bool complete = error == json_tokener_success && end >= len;
     if (complete)
         return PAGE_OK;
     json_object_put(*ret);

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, Place
+from conftest import DELETE, KEY, PROGRAM, ROOT, SECRET, Place
 
 
 def one_line(text: str) -> str:
@@ -148,3 +148,25 @@ def test_a_bad_webhook_secret(place: Place, acct: Any) -> None:
     place.secret("webhook.secret", "not-a-secret")
     done = place.run("once")
     assert done.returncode == 2 and "ops" in one_line(done.stderr) and "not-a-secret" not in done.stderr
+
+
+def test_the_example_configuration_is_fine(place: Place) -> None:
+    """As it is, and with every commented option in effect."""
+    text = (ROOT / "config" / "klv-jobwatch.conf").read_text()
+    place.config.write_text(text)
+    credentials = place.path / "credentials"
+    credentials.mkdir()
+    (credentials / "api-key").write_text(KEY)
+    (credentials / "webhook-ops").write_text(SECRET)
+    env = {"CREDENTIALS_DIRECTORY": str(credentials), "PATH": os.environ["PATH"]}
+
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(PROGRAM), "check", "--config", str(place.config)], capture_output=True, text=True, env=env, timeout=10)
+    done = check()
+    assert done.returncode == 0 and "no errors" in done.stdout, done.stderr
+    options = [line[2:] if line.startswith("# ") and ("=" in line or "{" in line or "}" in line) and "file" not in line else
+               line.replace("    # ", "    ", 1) if line.startswith("    # ") and "=" in line and "file" not in line else line
+               for line in text.splitlines()]
+    place.config.write_text("\n".join(line for line in options if "klv-jobwatch.conf:" not in line and "Make a secret" not in line))
+    done = check()
+    assert done.returncode == 0 and 'webhook "ops"' in done.stdout, done.stderr
