@@ -500,9 +500,11 @@ static void test_dead_receiver_costs_little(void **state)
     struct dead dead = {0};
     (void)state;
     server_start(&server, by_list, (void *)answers);
+    int64_t began = clock_now_ms();
     run_dead_receiver(server.port, &dead);
     server_stop(&server);
-    assert_in_range(server.n, 2, 60);
+    /* The waits are half a second on average once there were some. */
+    assert_in_range(server.n, 2, 20 + (clock_now_ms() - began) / 100);
     server_free(&server);
 }
 
@@ -557,6 +559,8 @@ static void test_backlog_sleeps(void **state)
     rig_close(&rig);
     assert_false(rig.timed_out);
     rig_open(&rig);
+    rig.config->webhooks[0].retry_base = 500;
+    rig.config->webhooks[0].retry_max = 1000;
     rig_configure(&rig);
     size_t statements = 0;
     int64_t until = clock_now_ms() + 1500;
