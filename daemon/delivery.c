@@ -304,7 +304,7 @@ static void turn(void *user)
 {
     struct delivery *delivery = user;
     struct now now = loop_now(delivery->loop);
-    mono_time next = MONO_NEVER;
+    mono_time next;
     if (delivery->closed)
         return;
     delivery->woken = false;

@@ -1,6 +1,5 @@
 #include "report.h"
 
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,16 +52,19 @@ char *report_status_line(const struct app *app)
         snprintf(last, sizeof last, "none yet");
     else
         clock_text(total.sum.last_good, last);
-    bool known = total.sum.next.ms != MONO_NEVER.ms;
-    wall_time at = known ? (wall_time){now.wall.ms + mono_diff(total.sum.next, now.mono)} : WALL_NONE;
+    wall_time at = WALL_NONE;
+    if (total.sum.next.ms != MONO_NEVER.ms)
+        at.ms = now.wall.ms + mono_diff(total.sum.next, now.mono);
     clock_text(at, next);
     const char *problem = !total.sum.saved ? "state is not being saved" : total.sum.problem;
-    int n = asprintf(&text,
-                     "%s%s%zu jobs, %zu active in %zu famil%s; last sweep %s, next %s; budget %" PRIu32
-                     " of %" PRIu32 "/min; %" PRId64 " queued%s",
-                     problem, problem[0] ? " | " : "", total.sum.jobs, total.sum.active, total.sum.families,
-                     total.sum.families == 1 ? "y" : "ies", last, next, total.sum.spent, total.sum.share,
-                     total.queued, total.webhooks_off ? ", a webhook is off" : "");
+    const char *bar = problem[0] ? " | " : "";
+    const char *ending = total.sum.families == 1 ? "y" : "ies";
+    const char *off = total.webhooks_off ? ", a webhook is off" : "";
+    int n = asprintf(
+        &text,
+        "%s%s%zu jobs, %zu active in %zu famil%s; last sweep %s, next %s; budget %u of %u/min; %lld queued%s",
+        problem, bar, total.sum.jobs, total.sum.active, total.sum.families, ending, last, next,
+        (unsigned)total.sum.spent, (unsigned)total.sum.share, (long long)total.queued, off);
     return n < 0 ? NULL : text;
 }
 

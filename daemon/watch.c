@@ -8,6 +8,7 @@
 #include "../lib/rate_headers.h"
 #include "../lib/render.h"
 
+#include <assert.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -471,6 +472,7 @@ static bool take_families(struct watch *watch, struct family_watch **wanted, siz
     watch->n = n;
     for (size_t i = 0; i < n; i++) {
         struct watcher_options options = watcher_options(watch, watch->account->families[i], 0);
+        assert(wanted[i]);
         watchers[i] = wanted[i]->watcher;
         if (!watcher_set_options(watchers[i], &options, now.mono))
             watch->shared.on_no_memory(watch->shared.user);

@@ -30,7 +30,7 @@ bool retry_after_parse(const char *text, size_t len, wall_time server_now, int64
     int64_t ms = 0;
     size_t i = 0;
     for (; i < len && is_digit(text[i]); i++)
-        ms = ms > max ? ms : ms * 10 + (text[i] - '0') * 1000;
+        ms = ms > max ? ms : ms * 10 + (int64_t)(text[i] - '0') * 1000;
     if (len == 0 || i < len) {
         wall_time at;
         if (!wall_parse_http(text, len, &at) || wall_is_none(server_now))

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND 1000
-#define MINUTE 60000
+#define SECOND ((int64_t)1000)
+#define MINUTE ((int64_t)60000)
 /* Stamps are cut to whole ms at both ends, so that one more has to pass before a window is over for certain.
  */
 #define ROUNDING 1
@@ -264,7 +264,7 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     mono_time began = mono_add(w->ends, -MINUTE);
     int64_t elapsed = mono_diff(now, began);
     double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, began);
-    double whole = used * MINUTE / (double)(elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED);
+    double whole = used * (double)MINUTE / (double)(elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED);
     double others = elapsed >= LEAST_ELAPSED && elapsed <= MINUTE && whole > used ? whole : used;
     if (others > w->others)
         w->others = others;

@@ -42,7 +42,6 @@ const char *closest(const char *word, const char *const *words, size_t n)
             continue;
         size_t d = distance(word, words[i]);
         if (d <= limit) {
-            limit = d;
             best = words[i];
             if (d == 0)
                 break;

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define SECOND  1000
-#define MINUTE  ((int64_t)60 * SECOND)
+#define SECOND  ((int64_t)1000)
+#define MINUTE  (60 * SECOND)
 #define HOUR    (60 * MINUTE)
 #define DAY     (24 * HOUR)
-#define PERCENT 10000 /* parts of a million */
+#define PERCENT ((int64_t)10000) /* parts of a million */
 
 #define MAX_ERRORS_TEXT 65536
 

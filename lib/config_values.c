@@ -65,9 +65,9 @@ static bool read_duration(const struct value_rule *rule, const char *text, int64
 
 static bool read_share(const struct value_rule *rule, const char *text, double *ret, char why[WHY_SIZE])
 {
-    char *rest;
+    char *rest = "";
     double number = isdigit((unsigned char)text[0]) ? strtod(text, &rest) : -1;
-    int64_t parts = number >= 0 && number <= 100 ? (int64_t)(number * (MILLION / 100) + 0.5) : -1;
+    int64_t parts = number >= 0 && number <= 100 ? (int64_t)(number * MILLION / 100 + 0.5) : -1;
     bool fine = parts >= 0 && strcmp(rest, "%") == 0 &&
                 (parts >= rule->least || (parts == 0 && rule->zero)) && parts <= rule->most;
     if (fine) {

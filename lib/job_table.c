@@ -188,7 +188,7 @@ struct known_job *job_table_set_status(struct job_table *table, struct known_job
         job = make_word_room(table, job, strlen(word));
         if (!job)
             return NULL;
-        strcpy(word_of(job), word);
+        memcpy(word_of(job), word, strlen(word) + 1);
     }
     if (is_active && !was_active && !make_active(table, job))
         return NULL;

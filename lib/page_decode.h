@@ -51,7 +51,7 @@ struct page {
 };
 
 /*
- * Decode a list answer (`data` an array) or a one-job answer (`data` an object); bytes[len] must be a NUL; len 0 is PAGE_NOT_JSON. type is the
+ * Decode a list answer (`data` an array) or a one-job answer (`data` an object); bytes[len] must be a NUL; len 0 is PAGE_NOT_JSON. type
  * is the family's. On PAGE_OK *ret must be released with page_finish; otherwise ret->why says what is wrong
  * (printable ASCII, at most PAGE_WHY_SIZE) and the rest of *ret is zero.
  */

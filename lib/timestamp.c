@@ -81,8 +81,8 @@ static bool to_wall(const struct fields *f, wall_time *ret)
         f->day > days_in_month(f->year, f->month) || f->hour > 23 || f->minute > 59 || f->second > 60)
         return false;
     bool leap = f->second == 60;
-    int64_t seconds = days_from_civil(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 +
-                      (leap ? 59 : f->second) - f->offset * 60;
+    int64_t seconds = days_from_civil(f->year, f->month, f->day) * 86400 + (int64_t)f->hour * 3600 +
+                      (int64_t)f->minute * 60 + (leap ? 59 : f->second) - (int64_t)f->offset * 60;
     *ret = (wall_time){seconds * 1000 + (leap ? 999 : f->ms)};
     return true;
 }
