@@ -18,7 +18,8 @@ static void check(const struct page *page)
         assert(strlen(job->status_word) > 0 && strlen(job->status_word) <= JOB_STATUS_MAX);
         assert(job->n_errors <= PAGE_MAX_ERRORS);
         for (size_t j = 0; j < job->n_errors; j++)
-            assert(strlen(job->errors[j].detail) <= PAGE_MAX_TEXT && strlen(job->errors[j].title) <= PAGE_MAX_TEXT);
+            assert(strlen(job->errors[j].detail) <= PAGE_MAX_TEXT &&
+                   strlen(job->errors[j].title) <= PAGE_MAX_TEXT);
     }
 }
 
