@@ -300,6 +300,20 @@ bool app_reload(struct app *app)
     return false;
 }
 
+#define MAX_PRUNED 1000
+
+void app_prune(struct app *app)
+{
+    size_t removed;
+    struct now now = loop_now(app->loop);
+    if (!store_begin(app->store))
+        return;
+    if (store_prune(app->store, (wall_time){now.wall.ms - app->config->retention}, MAX_PRUNED, &removed))
+        (void)store_commit(app->store);
+    else
+        store_rollback(app->store);
+}
+
 /* ---- the end ---- */
 
 int app_free(struct app *app)

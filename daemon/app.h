@@ -43,6 +43,9 @@ void app_stop(struct app *app, int exit_code);
 /* SIGHUP: read the configuration anew and swap it in; on any error the old one stays and the log says why. */
 bool app_reload(struct app *app);
 
+/* Forget events older than the configuration's retention, a bounded number a call. A store that fails is told elsewhere. */
+void app_prune(struct app *app);
+
 /* Release everything; returns the exit code. */
 int app_free(struct app *app);
 

@@ -39,8 +39,10 @@ static void on_done(struct app *app)
 int command_once(const struct options *options)
 {
     struct app app = {.once = true, .on_done = on_done};
-    if (app_open(&app, options, options->json ? JOURNAL_STDOUT_JSON : JOURNAL_STDOUT))
+    if (app_open(&app, options, options->json ? JOURNAL_STDOUT_JSON : JOURNAL_STDOUT)) {
+        app_prune(&app);
         app_run(&app);
+    }
     int64_t waiting = 0, dead = 0;
     if (app.store && store_delivery_counts(app.store, NULL, &waiting, &dead) && waiting > 0)
         log_warning("%lld deliveries wait in the outbox for a later run", (long long)waiting);

@@ -10,6 +10,8 @@
 
 /* At most one STATUS and one report for the commands in this many ms. */
 #define STATUS_EVERY 1000
+/* Events older than the retention are looked for this often, in ms. */
+#define PRUNE_EVERY 60000
 
 struct running {
     struct app app; /* first: handed around as struct app */
@@ -18,6 +20,7 @@ struct running {
     int64_t watchdog_every;
     mono_time last_ping;
     bool status_is_due;
+    mono_time pruned;
 };
 
 static void tell_status(void *user)
@@ -29,6 +32,11 @@ static void tell_status(void *user)
         supervise_status(text);
     free(text);
     report_store(&running->app);
+    mono_time now = loop_now(running->app.loop).mono;
+    if (mono_diff(now, running->pruned) < PRUNE_EVERY)
+        return;
+    running->pruned = now;
+    app_prune(&running->app);
 }
 
 static void on_change(struct app *app)
