@@ -190,9 +190,13 @@ manlint: ## check the man pages
 sanitize: deps-lint ## every test again under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) MODE=sanitize all unit integration
 
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect,possible --trace-children=no
+
 .PHONY: valgrind
-valgrind: deps-lint ## the tests in C under valgrind
-	$(MAKE) MODE=debug unit TEST_WRAPPER='valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect,possible --trace-children=no'
+valgrind: deps-lint ## the tests in C, and the daemon's of `once`, under valgrind
+	$(MAKE) MODE=debug all
+	$(MAKE) MODE=debug unit TEST_WRAPPER='$(VALGRIND)'
+	KLV_BUILD=$(CURDIR)/build/debug KLV_WRAPPER='$(VALGRIND)' $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration/test_once.py
 
 .PHONY: warnings
 warnings: ## both compilers with every warning an error

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tls import Certificates  # noqa: E402
 
 BUILD = Path(os.environ.get("KLV_BUILD", ROOT / "build" / "release"))
 PROGRAM = BUILD / "klv-jobwatch"
+WRAPPER = shlex.split(os.environ.get("KLV_WRAPPER", ""))  # valgrind and its like, before the program
 DELETE = "catalog-category-bulk-delete-job"
 KEY = "pk_test_0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
@@ -57,7 +59,7 @@ class Place:
 
     def run(self, *words: str, timeout: float = DEADLINE, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """A command with --config and --state of this place, until it ends."""
-        return subprocess.run([str(PROGRAM), *words, "--config", str(self.config), "--state", str(self.state)],
+        return subprocess.run([*WRAPPER, str(PROGRAM), *words, "--config", str(self.config), "--state", str(self.state)],
                               capture_output=True, text=True, timeout=timeout, env=_environment(env), errors="surrogateescape")
 
     def once(self, *words: str) -> list[dict[str, Any]]:
@@ -87,7 +89,7 @@ class Daemon:
         self.log = place.path / f"daemon-{len(place.started)}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "run", "--no-journal", "--config", str(place.config), "--state", str(place.state), *words],
+                [*WRAPPER, str(PROGRAM), "run", "--no-journal", "--config", str(place.config), "--state", str(place.state), *words],
                 stdout=log, stderr=log, env=_environment(env))
 
     def text(self) -> str:

@@ -56,13 +56,14 @@ def test_a_whole_life(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiv
     assert "job.completed_with_failures" in lines and "A" in lines
 
 
-def test_a_restart_neither_forgets_nor_repeats(place: Place, acct: Any, receiver: Receiver) -> None:
+def test_a_restart_neither_forgets_nor_repeats(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
     ids = acct.add_many(DELETE, 300, active=30)
     daemon = start(place, receiver)
     acct.set(ids[-1], status="complete")
     wait_told(receiver, ("job.completed", ids[-1]))
     assert daemon.stop() == 0
     acct.set(ids[-2], status="cancelled")
+    sim.advance(3600)
     acct.add_job(DELETE, id="BORN-AND-DONE", status="complete")
     place.daemon()
     wait_told(receiver, ("job.cancelled", ids[-2]), ("job.completed", "BORN-AND-DONE"))

@@ -467,9 +467,9 @@ static void print_row(const char *who, const struct scenario *scenario, const st
            best / 1000, (double)result->p99 / best, result->missed, result->limited);
 }
 
-static void table_rows(size_t n_jobs, double active, double budget, int64_t length)
+static struct scenario table_scenario(size_t n_jobs, double active, double budget, int64_t length)
 {
-    struct scenario scenario = {
+    return (struct scenario){
         .model = {.seed = 1,
                   .n_jobs = n_jobs,
                   .active = active,
@@ -482,6 +482,11 @@ static void table_rows(size_t n_jobs, double active, double budget, int64_t leng
         .full_interval = 10 * MINUTE,
         .budget = budget,
     };
+}
+
+static void table_rows(size_t n_jobs, double active, double budget, int64_t length)
+{
+    struct scenario scenario = table_scenario(n_jobs, active, budget, length);
     double pages = 2 + active * (double)n_jobs / 100, share = budget * scenario.model.steady;
     double sweep = pages / share * (double)MINUTE, round_trip = 1.5 * (double)scenario.model.latency;
     double best = sweep > (double)scenario.interval ? sweep : (double)scenario.interval + round_trip;
@@ -492,18 +497,7 @@ static void table_rows(size_t n_jobs, double active, double budget, int64_t leng
 
 static void baseline_rows(size_t n_jobs, double active, int64_t length)
 {
-    struct scenario scenario = {
-        .model = {.seed = 1,
-                  .n_jobs = n_jobs,
-                  .active = active,
-                  .mean_life = 20 * MINUTE,
-                  .burst = 350,
-                  .steady = 3500,
-                  .latency = 100},
-        .length = length,
-        .interval = 10 * SECOND,
-        .budget = 1,
-    };
+    struct scenario scenario = table_scenario(n_jobs, active, 1, length);
     struct result naive = simulate_naive(&scenario, 10 * SECOND);
     print_row("naive, 10 s", &scenario, &naive, 10 * SECOND);
     struct result cron = simulate_naive(&scenario, MINUTE);
