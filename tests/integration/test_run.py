@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DELETE, KEY, SECRET, Daemon, Place, wait_for
+from conftest import DELETE, KEY, PROGRAM, SECRET, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
 
@@ -252,3 +256,31 @@ def test_sigint_ends_too(place: Place, acct: Any, receiver: Receiver) -> None:
     daemon = start(place, receiver)
     daemon.process.send_signal(signal.SIGINT)
     assert daemon.process.wait(10) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"),
+                    reason="a hanging resolver needs root, unshare and ip: it gets a network of its own")
+def test_stop_while_the_resolver_hangs(place: Place) -> None:
+    """In a network namespace whose only name server swallows every question."""
+    (place.path / "resolv.conf").write_text("nameserver 192.0.2.1\noptions timeout:30 attempts:5\n")
+    place.api_url = "https://api.example.com"
+    place.write()
+    script = ('ip link set lo up && ip route add 192.0.2.1 dev lo && mount --bind "$0" /etc/resolv.conf && '
+              'exec "$@"')
+    log = (place.path / "hang.log").open("w")
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--net", "sh", "-c", script, str(place.path / "resolv.conf"), str(PROGRAM), "run", "--no-journal",
+         "--config", str(place.config), "--state", str(place.state)], stdout=log, stderr=log)
+    try:
+        def resolving() -> bool:
+            tasks = Path(f"/proc/{process.pid}/task")
+            return "watching" in (place.path / "hang.log").read_text() and len(list(tasks.iterdir())) > 1
+        wait_for(resolving, what="a resolver's thread")
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 1.0
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
