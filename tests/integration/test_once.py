@@ -212,3 +212,26 @@ def test_over_tls_with_a_private_ca(tmp_path: Any, certificates: Any) -> None:
         done = place.run("once", "--json")
         assert done.returncode == 1 and done.stdout == "" and "certificate" in done.stderr.lower()
         assert SECRET not in done.stderr and KEY not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["duplicate", "double"])
+def test_duplicates_across_pages(place: Place, acct: Any, sim: SimKlaviyo, kind: str) -> None:
+    ids = acct.add_many(DELETE, 440, active=440)
+    place.write()
+    sim.fault(kind, times=None)
+    assert kinds(place.once()) == ["watch.started"]
+    acct.set(ids[3], status="complete")
+    assert [(e["type"], e["job"]["id"]) for e in place.once()] == [("job.completed", ids[3])]
+    assert place.once() == []
+
+
+def test_an_anomaly_is_looked_at_before_it_is_told(place: Place, acct: Any, sim: SimKlaviyo) -> None:
+    acct.add_job(DELETE, id="A", status="processing", total=10, completed=5)
+    place.write()
+    place.once()
+    acct.set("A", completed=3)
+    n = len(sim.requests)
+    (event,) = place.once()
+    assert event["type"] == "job.anomaly" and event["job"]["id"] == "A" and "fell" in event["message"]
+    assert [r.job_id for r in sim.requests[n:]] == [None, "A"]
+    assert place.once() == []
