@@ -61,8 +61,9 @@ static void print_help(void)
     for (size_t i = 0; i < n_commands; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("\n"
-         "First steps: put the API key into a file that only root can read, name it in " DEFAULT_CONFIG ",\n"
-         "try `klv-jobwatch check --online`, then `systemctl enable --now klv-jobwatch`.\n"
+         "First steps: put the API key into /etc/klv-jobwatch/api-key, readable by root only,\n"
+         "try `CREDENTIALS_DIRECTORY=/etc/klv-jobwatch klv-jobwatch check --online`, then `systemctl enable "
+         "--now klv-jobwatch`.\n"
          "`klv-jobwatch COMMAND --help` lists a command's options. More: man 8 klv-jobwatch, man 5 "
          "klv-jobwatch.conf.");
 }
