@@ -1,0 +1,317 @@
+/* watcher and account_health: answers in, requests and events out, in virtual time. */
+#include "unit.h"
+
+#include "../../lib/account_health.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TYPE "catalog-category-bulk-delete-job"
+
+static const struct family family = {.type = TYPE,
+                                     .path = "/api/" TYPE "s",
+                                     .burst = 100,
+                                     .steady = 1000,
+                                     .scope = "",
+                                     .fields = "",
+                                     .sort = "",
+                                     .has_errors = true};
+
+struct bench {
+    struct watcher *watcher;
+    struct alert_rules rules;
+    struct account_health health;
+    int64_t now;
+    struct watcher_request request; /* the last one handed out */
+    char told[512];                 /* kinds of the events so far, since the last look */
+};
+
+static void set_up(struct bench *bench, const char *account)
+{
+    *bench = (struct bench){.rules = alert_rules_default, .now = 1000000};
+    struct watcher_options options = {
+        .account = account,
+        .family = &family,
+        .base = {"https://a.klaviyo.com", "2026-07-15"},
+        .rules = &bench->rules,
+        .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 600000},
+        .limits = {100, 1000, 0.5},
+        .detail_timeout = 10000,
+        .retention = 86400000,
+    };
+    bench->watcher = watcher_new(&options, (mono_time){bench->now});
+    assert_non_null(bench->watcher);
+}
+
+static void tear_down(struct bench *bench)
+{
+    watcher_free(bench->watcher);
+}
+
+/* The next request's URL behind the path, or "wait". */
+static const char *ask(struct bench *bench)
+{
+    static char text[300];
+    mono_time at;
+    if (!watcher_next(bench->watcher, (mono_time){bench->now}, &bench->request, &at))
+        return "wait";
+    snprintf(text, sizeof text, "%s", bench->request.url + strlen("https://a.klaviyo.com/api/" TYPE "s"));
+    free(bench->request.url);
+    return text;
+}
+
+static void note_events(struct bench *bench, struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct batch_item *item = &batch->items[i];
+        size_t used = strlen(bench->told);
+        snprintf(bench->told + used, sizeof bench->told - used, "%s%s%s", used ? " " : "",
+                 item->kind == BATCH_ERRORS ? "errors" : event_types[item->event->kind].name,
+                 item->hold ? "(held)" : "");
+    }
+    batch_finish(batch);
+}
+
+static void answer_slot(struct bench *bench, unsigned slot, int status, const char *body)
+{
+    struct batch batch = {0};
+    struct now now = {{bench->now}, {bench->now}};
+    struct watcher_answer answer = {.status = status,
+                                    .error = status ? "" : "refused",
+                                    .body = body,
+                                    .body_len = strlen(body),
+                                    .rate = {-1, -1, -1, status == 429 ? 5000 : -1},
+                                    .server_now = now.wall};
+    assert_true(watcher_answer(bench->watcher, slot, &answer, now, UINT64_MAX, &batch));
+    assert_true(account_health_check(&bench->health, "main", &bench->watcher, 1, &bench->rules, now, &batch));
+    note_events(bench, &batch);
+}
+
+static void answer(struct bench *bench, int status, const char *body)
+{
+    answer_slot(bench, bench->request.slot, status, body);
+}
+
+static void expect_told(struct bench *bench, const char *kinds)
+{
+    assert_string_equal(bench->told, kinds);
+    bench->told[0] = '\0';
+}
+
+#define EMPTY "{\"data\":[]}"
+
+static const char *list_of(const char *id, const char *status, int completed, int failed)
+{
+    static char text[400];
+    snprintf(text, sizeof text,
+             "{\"data\":[{\"type\":\"" TYPE
+             "\",\"id\":\"%s\",\"attributes\":{\"status\":\"%s\",\"total_count\":9,"
+             "\"completed_count\":%d,\"failed_count\":%d}}]}",
+             id, status, completed, failed);
+    return text;
+}
+
+static const char *one(const char *id, const char *status, int completed, int failed)
+{
+    static char text[400];
+    snprintf(text, sizeof text,
+             "{\"data\":{\"type\":\"" TYPE
+             "\",\"id\":\"%s\",\"attributes\":{\"status\":\"%s\",\"total_count\":9,"
+             "\"completed_count\":%d,\"failed_count\":%d,\"errors\":[{\"title\":\"t\"}]}}}",
+             id, status, completed, failed);
+    return text;
+}
+
+#define QUEUED     "?filter=equals%28status%2C%22queued%22%29"
+#define PROCESSING "?filter=equals%28status%2C%22processing%22%29"
+
+/* The baseline: an active sweep and a full one side by side, silent but for its own event. */
+static void start(struct bench *bench, const char *all)
+{
+    assert_string_equal(ask(bench), QUEUED);
+    unsigned active = bench->request.slot;
+    assert_string_equal(ask(bench), "");
+    unsigned full = bench->request.slot;
+    assert_string_equal(ask(bench), "wait");
+    answer_slot(bench, active, 200, EMPTY);
+    assert_string_equal(ask(bench), PROCESSING);
+    answer(bench, 200, all);
+    answer_slot(bench, full, 200, all);
+    expect_told(bench, "watch.started");
+}
+
+static void active_sweep(struct bench *bench, const char *processing)
+{
+    bench->now += 10000;
+    assert_string_equal(ask(bench), QUEUED);
+    answer(bench, 200, EMPTY);
+    assert_string_equal(ask(bench), PROCESSING);
+    answer(bench, 200, processing);
+}
+
+static void test_a_job_that_left_is_looked_at(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, EMPTY);
+    expect_told(&bench, "");
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 200, one("A", "complete", 8, 1));
+    expect_told(&bench, "job.completed_with_failures"); /* the look brought the errors: nothing to wait for */
+    tear_down(&bench);
+}
+
+static void test_vanished(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, EMPTY);
+    assert_string_equal(ask(&bench), "/A");
+    /* An answer that says nothing is asked again after its back-off. */
+    answer(&bench, 503, "");
+    assert_string_equal(ask(&bench), "wait");
+    bench.now += 1000;
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 404, "{}");
+    expect_told(&bench, "job.vanished");
+    tear_down(&bench);
+}
+
+static void test_errors_are_fetched_while_the_event_is_held(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, list_of("A", "processing", 2, 3));
+    expect_told(&bench, "job.failures_growing(held)");
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 200, one("A", "processing", 2, 3));
+    expect_told(&bench, "errors");
+    tear_down(&bench);
+}
+
+static void test_a_broken_answer_is_no_news_until_it_lasts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.now += 10000;
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(ask(&bench), QUEUED); /* the same page again */
+        expect_told(&bench, "");
+        answer(&bench, 200, "<html>log in");
+        assert_string_equal(ask(&bench), "wait");
+        bench.now += 8000;
+    }
+    expect_told(&bench, "api.schema");
+    tear_down(&bench);
+}
+
+static void test_away_and_back(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.now += 10000;
+    int64_t began = bench.now;
+    while (bench.now - began < bench.rules.unreachable_after) {
+        expect_told(&bench, "");
+        while (strcmp(ask(&bench), "wait") != 0)
+            answer(&bench, 0, "");
+        bench.now += 5000;
+    }
+    while (strcmp(ask(&bench), "wait") == 0)
+        bench.now += 1000;
+    answer(&bench, 0, "");
+    expect_told(&bench, "api.unreachable");
+    while (strcmp(ask(&bench), "wait") == 0)
+        bench.now += 1000;
+    answer(&bench, 200, EMPTY);
+    expect_told(&bench, "api.recovered");
+    tear_down(&bench);
+}
+
+static void test_a_refused_key_is_told_at_once_and_polled_slowly(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.now += 10000;
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 401, "{\"errors\":[{\"title\":\"no\"}]}");
+    expect_told(&bench, "api.unauthorized");
+    bench.now += 59999;
+    assert_string_equal(ask(&bench), "wait");
+    bench.now += 1;
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 200, EMPTY);
+    expect_told(&bench, "api.recovered");
+    tear_down(&bench);
+}
+
+static void test_429_is_waited_out_and_told_when_it_lasts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.now += 10000;
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 429, "");
+    bench.now += 4999;
+    assert_string_equal(ask(&bench), "wait");
+    bench.now += 1;
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(ask(&bench), QUEUED);
+        answer(&bench, 429, "");
+        bench.now += 5000;
+    }
+    expect_told(&bench, "api.throttled");
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, list_of("A", "processing", 2, 0));
+    expect_told(&bench, ""); /* this sweep was late itself */
+    active_sweep(&bench, list_of("A", "processing", 3, 0));
+    expect_told(&bench, "api.throttled"); /* over */
+    tear_down(&bench);
+}
+
+static void test_a_dropped_look_comes_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, EMPTY);
+    assert_string_equal(ask(&bench), "/A");
+    watcher_drop(bench.watcher, bench.request.slot, (mono_time){bench.now});
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 200, one("A", "processing", 1, 0));
+    expect_told(&bench, "");
+    assert_string_equal(ask(&bench), "wait");
+    tear_down(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_job_that_left_is_looked_at),
+        cmocka_unit_test(test_vanished),
+        cmocka_unit_test(test_errors_are_fetched_while_the_event_is_held),
+        cmocka_unit_test(test_a_broken_answer_is_no_news_until_it_lasts),
+        cmocka_unit_test(test_away_and_back),
+        cmocka_unit_test(test_a_refused_key_is_told_at_once_and_polled_slowly),
+        cmocka_unit_test(test_429_is_waited_out_and_told_when_it_lasts),
+        cmocka_unit_test(test_a_dropped_look_comes_again),
+    };
+    return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
+}
