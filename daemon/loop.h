@@ -1,5 +1,5 @@
 /*
- * loop: the only file (with http) that knows libuv. One loop, the signals, deadline timers, ordered shutdown.
+ * loop: the only file (with http and work) that knows libuv. One loop, the signals, deadline timers, ordered shutdown.
  *
  * Invariant: stop is idempotent, and after loop_run() has returned and everything registered is closed,
  * loop_finish() proves that nothing is left (uv_loop_close() is 0). The time is sampled once per callback,

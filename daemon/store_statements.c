@@ -60,12 +60,13 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_DELIVERIES_DUE] =
         "SELECT event, state, attempts, queued_at, next_at, last_at, last_status, last_error"
         " FROM deliveries AS d WHERE sink = ?1 AND state = 0 AND next_at <= ?2"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e WHERE e.sink = d.sink AND e.order_key = d.order_key"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE e.sink = d.sink "
+        "AND e.order_key = d.order_key"
         " AND e.state = 0 AND e.event < d.event) ORDER BY next_at, event LIMIT ?3",
-    [SQL_DELIVERY_NEXT] =
-        "SELECT next_at FROM deliveries AS d WHERE sink = ?1 AND state = 0"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e WHERE e.sink = d.sink AND e.order_key = d.order_key"
-        " AND e.state = 0 AND e.event < d.event) ORDER BY next_at LIMIT 1",
+    [SQL_DELIVERY_NEXT] = "SELECT next_at FROM deliveries AS d WHERE sink = ?1 AND state = 0"
+                          " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE "
+                          "e.sink = d.sink AND e.order_key = d.order_key"
+                          " AND e.state = 0 AND e.event < d.event) ORDER BY next_at LIMIT 1",
     [SQL_DELIVERY_PUT] =
         "UPDATE deliveries SET state = ?3, attempts = ?4, queued_at = ?5, next_at = ?6, last_at = ?7,"
         " last_status = ?8, last_error = ?9 WHERE sink = ?1 AND event = ?2",

@@ -238,7 +238,7 @@ static void test_plans(void **state)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     static const char *const queries[] = {
         "SELECT event FROM deliveries AS d WHERE sink = 'a' AND state = 0 AND next_at <= 5 AND NOT EXISTS "
-        "(SELECT 1 FROM deliveries AS e"
+        "(SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order"
         " WHERE e.sink = d.sink AND e.order_key = d.order_key AND e.state = 0 AND e.event < d.event) ORDER "
         "BY next_at, event LIMIT 4",
         "SELECT seq, job_id FROM events WHERE waits AND account = 'a' AND family = 'b' ORDER BY seq",
