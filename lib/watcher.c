@@ -242,6 +242,7 @@ bool watcher_next(struct watcher *watcher, mono_time now, struct watcher_request
             return false;
         }
         char *url = begin_request(watcher, step.action, slot, now);
+        slot->sent = now;
         if (slot->use == SLOT_FREE)
             continue; /* what was queued for a look has settled itself */
         if (!url) {
@@ -384,7 +385,9 @@ static bool look_found(struct dealing *dealing, struct known_job *record, const 
     bool unseen;
     if (!settle_errors(dealing, record, job))
         return false;
-    return watcher_apply_job(dealing, job, SOURCE_LOOK, 0, &unseen) && watcher_check_throttled(dealing);
+    /* Answers overtake each other: what was asked before the job last moved may be older than what is known, as a list may be. */
+    enum source source = record->moved_at.ms < dealing->sent.ms ? SOURCE_LOOK : SOURCE_LIST;
+    return watcher_apply_job(dealing, job, source, 0, &unseen) && watcher_check_throttled(dealing);
 }
 
 /* 200: decode and go on. */
@@ -468,6 +471,8 @@ bool watcher_answer(struct watcher *watcher, unsigned slot, const struct watcher
     struct dealing dealing = {
         .watcher = watcher, .answer = answer, .now = now, .random = random, .batch = batch};
     enum slot_use use = at->use;
+    dealing.alone = use == SLOT_LOOK;
+    dealing.sent = at->sent;
 
     budget_done(watcher->budget, now.mono, answer->status, &answer->rate);
     bool fine = use == SLOT_LOOK ? judge(&dealing, NULL, record) : judge(&dealing, sweep, NULL);

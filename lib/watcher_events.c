@@ -93,8 +93,7 @@ bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum sou
         return false;
     *ret_unseen = !diff.was_in_table || (int32_t)(diff.seen_before - tick) < 0;
     for (size_t i = 0; i < diff.n; i++) {
-        if (!watcher_tell_change(dealing, diff.job, &diff.changes[i], &diff,
-                                 source == SOURCE_LOOK ? seen : NULL))
+        if (!watcher_tell_change(dealing, diff.job, &diff.changes[i], &diff, dealing->alone ? seen : NULL))
             return false;
     }
     return watcher_queue_look(watcher, diff.job) && watcher_save_job(dealing, diff.job);

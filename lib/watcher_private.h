@@ -19,6 +19,7 @@ enum slot_use {
 struct slot {
     enum slot_use use;
     char *job_id; /* SLOT_LOOK */
+    mono_time sent;
 };
 
 struct watcher {
@@ -56,6 +57,8 @@ struct dealing {
     struct now now;
     uint64_t random;
     struct batch *batch;
+    bool alone;     /* the answer is about one job, and has its errors */
+    mono_time sent; /* when it was asked for */
 };
 
 /* watcher_events.c: from changes and conditions to events in the batch. All return false without memory. */

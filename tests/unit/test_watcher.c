@@ -163,6 +163,26 @@ static void test_a_job_that_left_is_looked_at(void **state)
     tear_down(&bench);
 }
 
+static void test_a_look_that_was_overtaken_is_not_believed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, EMPTY);
+    assert_string_equal(ask(&bench), "/A");
+    unsigned look = bench.request.slot;
+    /* Sent later, here sooner: the list has seen more than the look, whose answer was made before. */
+    active_sweep(&bench, list_of("A", "processing", 7, 0));
+    answer_slot(&bench, look, 200, one("A", "processing", 2, 0));
+    expect_told(&bench, "");
+    bench.now += 1;
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 200, one("A", "processing", 7, 0));
+    expect_told(&bench, "");
+    tear_down(&bench);
+}
+
 static void test_vanished(void **state)
 {
     (void)state;
@@ -305,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_that_left_is_looked_at),
+        cmocka_unit_test(test_a_look_that_was_overtaken_is_not_believed),
         cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_errors_are_fetched_while_the_event_is_held),
         cmocka_unit_test(test_a_broken_answer_is_no_news_until_it_lasts),
