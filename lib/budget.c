@@ -18,6 +18,9 @@
 #define FIRST_BLOCK   1000
 #define LONGEST_BLOCK 60000
 
+/* The ring begins with this room and doubles when more requests count at a time. */
+#define FIRST_ROOM 16
+
 /* What a request of lower worth leaves free of the burst share. */
 #define BURST_RESERVE 2
 
@@ -35,6 +38,7 @@ struct server_window {
     bool known;
     mono_time seen; /* last described */
     mono_time ends;
+    mono_time hold; /* it is used up: nothing before this */
     int64_t limit;
     double others;      /* what other clients will have used by its end */
     double others_last; /* in the window before */
@@ -47,8 +51,8 @@ struct budget {
     size_t first;
     size_t n;
     uint32_t in_flight;
-    double share; /* 1 until a 429 */
-    mono_time halved;
+    uint32_t stale; /* of those in flight, granted before the share was halved last */
+    double share;   /* 1 until a 429 */
     mono_time good_since;
     mono_time blocked_until;
     uint32_t blocks; /* 429s in a row */
@@ -79,7 +83,7 @@ struct budget *budget_new(const struct budget_limits *limits)
     if (!budget)
         return NULL;
     budget->share = 1;
-    budget->halved = budget->good_since = budget->blocked_until = (mono_time){INT64_MIN};
+    budget->good_since = budget->blocked_until = budget->window.hold = (mono_time){INT64_MIN};
     if (budget_set_limits(budget, limits))
         return budget;
     free(budget);
@@ -98,34 +102,49 @@ static mono_time end_at(const struct budget *budget, size_t i)
     return budget->ends[(budget->first + i) % budget->room];
 }
 
-/* The newest `steady` ends decide; a ring of that size never has to grow afterwards. */
+static bool make_room(struct budget *budget, size_t room)
+{
+    if (room <= budget->room)
+        return true;
+    mono_time *ends = calloc(room, sizeof *ends);
+    if (!ends)
+        return false;
+    for (size_t i = 0; i < budget->n; i++)
+        ends[i] = end_at(budget, i);
+    free(budget->ends);
+    budget->ends = ends;
+    budget->first = 0;
+    budget->room = room;
+    return true;
+}
+
 bool budget_set_limits(struct budget *budget, const struct budget_limits *limits)
 {
     assert(limits->burst > 0 && limits->steady > 0);
-    size_t room = limits->steady > budget->room ? limits->steady : budget->room;
-    if (room > budget->room) {
-        mono_time *ends = calloc(room, sizeof *ends);
-        if (!ends)
-            return false;
-        for (size_t i = 0; i < budget->n; i++)
-            ends[i] = end_at(budget, i);
-        free(budget->ends);
-        budget->ends = ends;
-        budget->first = 0;
-        budget->room = room;
-    }
+    if (!make_room(budget, FIRST_ROOM))
+        return false;
     budget->limits = *limits;
     return true;
 }
 
+static void forget_oldest(struct budget *budget)
+{
+    budget->first = (budget->first + 1) % budget->room;
+    budget->n--;
+}
+
+/* Without memory for one more, nothing is sent until the one that has to be forgotten counts no longer. */
 static void add_end(struct budget *budget, mono_time end)
 {
-    if (budget->n == budget->room) {
-        budget->first = (budget->first + 1) % budget->room;
-        budget->n--;
-    }
     if (budget->n > 0)
         end = mono_max(end, end_at(budget, budget->n - 1));
+    while (budget->n > 0 && mono_diff(end, end_at(budget, 0)) >= MINUTE + ROUNDING)
+        forget_oldest(budget);
+    if (budget->n == budget->room && !make_room(budget, 2 * budget->room)) {
+        mono_time safe = mono_add(end_at(budget, 0), MINUTE + ROUNDING);
+        budget->blocked_until = mono_max(budget->blocked_until, safe);
+        forget_oldest(budget);
+    }
     budget->ends[(budget->first + budget->n++) % budget->room] = end;
 }
 
@@ -186,11 +205,17 @@ static mono_time room_at(const struct budget *budget, uint32_t limit, int64_t le
     return mono_add(end_at(budget, budget->n - k), length + ROUNDING);
 }
 
+/* Nothing may be sent before this, whatever the windows say. */
+static mono_time blocked_until(const struct budget *budget)
+{
+    return mono_max(budget->blocked_until, budget->window.hold);
+}
+
 mono_time budget_when(const struct budget *budget, mono_time now)
 {
     mono_time when = mono_max(room_at(budget, burst_now(budget), SECOND),
                               room_at(budget, steady_now(budget, now), MINUTE));
-    return mono_max(when, budget->blocked_until);
+    return mono_max(when, blocked_until(budget));
 }
 
 static uint32_t without(uint32_t limit, uint32_t reserve)
@@ -202,7 +227,7 @@ mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, m
 {
     mono_time second = room_at(budget, without(burst_now(budget), BURST_RESERVE), SECOND);
     mono_time minute = room_at(budget, without(steady_now(budget, now), reserve), MINUTE);
-    return mono_max(mono_max(second, minute), budget->blocked_until);
+    return mono_max(mono_max(second, minute), blocked_until(budget));
 }
 
 void budget_spend(struct budget *budget, mono_time now)
@@ -211,31 +236,38 @@ void budget_spend(struct budget *budget, mono_time now)
     budget->in_flight++;
 }
 
-static void obey_429(struct budget *budget, mono_time now, int64_t retry_after)
+/* How long a 429 that does not say it stops us: doubled by each one in a row. */
+static int64_t silent_block(uint32_t blocks)
 {
     int64_t wait = FIRST_BLOCK;
-    for (uint32_t i = 0; i < budget->blocks && wait < LONGEST_BLOCK; i++)
+    for (uint32_t i = 1; i < blocks && wait < LONGEST_BLOCK; i++)
         wait *= 2;
-    wait = wait > LONGEST_BLOCK ? LONGEST_BLOCK : wait;
-    if (retry_after >= 0)
-        wait = retry_after > BUDGET_MAX_RETRY_AFTER ? BUDGET_MAX_RETRY_AFTER : retry_after;
-    if (wait < FIRST_BLOCK)
-        wait = FIRST_BLOCK;
-    /* Requests sent before the last halving say nothing new. */
-    if (now.ms >= budget->blocked_until.ms) {
-        budget->share = budget->share / 2 < LEAST_SHARE ? LEAST_SHARE : budget->share / 2;
-        budget->blocks++;
-    }
-    budget->blocked_until = mono_max(budget->blocked_until, mono_add(now, wait));
-    budget->good_since = mono_add(budget->blocked_until, 0);
+    return wait < LONGEST_BLOCK ? wait : LONGEST_BLOCK;
 }
 
+static void obey_429(struct budget *budget, mono_time now, int64_t retry_after, bool stale)
+{
+    /* A request that was under way at the last halving says nothing new about the share. */
+    if (!stale) {
+        budget->share = budget->share / 2 < LEAST_SHARE ? LEAST_SHARE : budget->share / 2;
+        budget->blocks++;
+        budget->stale = budget->in_flight;
+    }
+    int64_t wait = retry_after >= 0 ? retry_after : silent_block(budget->blocks);
+    wait = wait < BUDGET_MAX_RETRY_AFTER ? wait : BUDGET_MAX_RETRY_AFTER;
+    wait = wait > FIRST_BLOCK ? wait : FIRST_BLOCK;
+    budget->blocked_until = mono_max(budget->blocked_until, mono_add(now, wait));
+    budget->good_since = budget->blocked_until;
+}
+
+/* Each stretch of good answers gives back a step, which is one request a minute at least. */
 static void recover(struct budget *budget, mono_time now)
 {
     budget->blocks = 0;
     if (budget->share >= 1 || mono_diff(now, budget->good_since) < GOOD_STRETCH)
         return;
-    budget->share = budget->share + SHARE_STEP > 1 ? 1 : budget->share + SHARE_STEP;
+    double one = 1.0 / budget->limits.steady, step = one > SHARE_STEP ? one : SHARE_STEP;
+    budget->share = budget->share + step > 1 ? 1 : budget->share + step;
     budget->good_since = now;
 }
 
@@ -245,11 +277,22 @@ static uint32_t ours_since(const struct budget *budget, mono_time began)
     return budget->in_flight + ends_after(budget, mono_add(began, -1));
 }
 
+/* The last ones of a window are for others; and who takes what is not there gets a 429. */
+static void leave_the_last(struct server_window *w, mono_time now, const struct rate_headers *h)
+{
+    double few = (double)h->limit * OTHERS_MARGIN;
+    if (h->remaining > 0 && ((double)h->remaining > few || w->others <= few))
+        return;
+    /* The seconds may have been cut. */
+    int64_t wait = (h->reset + 1) * SECOND;
+    w->hold = mono_max(w->hold, mono_add(now, wait < MINUTE ? wait : MINUTE));
+}
+
 static void take_hint(struct budget *budget, mono_time now, const struct rate_headers *h)
 {
     struct server_window *w = &budget->window;
     if (h->limit <= 0 || h->remaining < 0 || h->remaining > h->limit || h->reset < 0 ||
-        h->reset > 2 * MINUTE / SECOND)
+        h->reset > MINUTE / SECOND)
         return;
     mono_time ends = mono_add(now, h->reset * SECOND);
     bool fresh = !w->known || mono_diff(now, w->seen) > HINT_LIFE;
@@ -268,18 +311,21 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     double others = elapsed >= LEAST_ELAPSED && elapsed <= MINUTE && whole > used ? whole : used;
     if (others > w->others)
         w->others = others;
+    leave_the_last(w, now, h);
 }
 
 void budget_done(struct budget *budget, mono_time now, int status, const struct rate_headers *headers)
 {
     assert(budget->in_flight > 0);
+    bool stale = budget->stale > 0;
     budget->in_flight--;
+    budget->stale -= stale;
     add_end(budget, now);
     if (status == 429) {
-        obey_429(budget, now, headers ? headers->retry_after : -1);
+        obey_429(budget, now, headers ? headers->retry_after : -1, stale);
         return;
     }
-    if (status >= 200 && status < 500)
+    if (status >= 200 && status < 500 && !stale)
         recover(budget, now);
     if (headers)
         take_hint(budget, now, headers);
@@ -292,22 +338,25 @@ struct budget_usage budget_usage(const struct budget *budget, mono_time now)
         .steady = budget->limits.steady,
         .steady_now = steady_now(budget, now),
         .burst_now = burst_now(budget),
-        .blocked_until = budget->blocked_until,
+        .blocked_until = blocked_until(budget),
     };
 }
 
 size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
                      size_t max)
 {
-    size_t open = (size_t)budget->in_flight + reserve;
+    size_t n = 0, open = (size_t)budget->in_flight + reserve;
     size_t ended = ends_after(budget, mono_add(now, -MINUTE - ROUNDING));
-    open = open < max ? open : max;
-    ended = ended < max - open ? ended : max - open;
+    size_t block = blocked_until(budget).ms > now.ms && max > 0;
+    open = open < max - block ? open : max - block;
+    ended = ended < max - block - open ? ended : max - block - open;
     for (size_t i = 0; i < ended; i++)
-        times[i] = end_at(budget, budget->n - ended + i);
+        times[n++] = end_at(budget, budget->n - ended + i);
+    if (block)
+        times[n++] = blocked_until(budget);
     for (size_t i = 0; i < open; i++)
-        times[ended + i] = MONO_NEVER;
-    return ended + open;
+        times[n++] = MONO_NEVER;
+    return n;
 }
 
 static int by_time(const void *a, const void *b)
@@ -318,13 +367,18 @@ static int by_time(const void *a, const void *b)
 
 bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n)
 {
-    mono_time *sorted = calloc(n ? n : 1, sizeof *sorted);
+    size_t kept = 0;
+    mono_time *sorted = calloc(n ? n : 1, sizeof *sorted), longest = mono_add(now, BUDGET_MAX_RETRY_AFTER);
     if (!sorted)
         return false;
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = mono_min(times[i], now);
-    qsort(sorted, n, sizeof *sorted, by_time);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (times[i].ms <= now.ms || times[i].ms == MONO_NEVER.ms)
+            sorted[kept++] = mono_min(times[i], now);
+        else
+            budget->blocked_until = mono_max(budget->blocked_until, mono_min(times[i], longest));
+    }
+    qsort(sorted, kept, sizeof *sorted, by_time);
+    for (size_t i = 0; i < kept; i++)
         add_end(budget, sorted[i]);
     free(sorted);
     return true;

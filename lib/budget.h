@@ -7,9 +7,13 @@
  * is granted until 1 s / 60 s after it ended, because the server may have counted it at any time in between:
  * exact sliding windows, not a token bucket. Times are mono_time, which the store carries across restarts.
  *
- * On top of the windows lies the effective share: halved by each 429 (at most once per window), grown back
- * additively, and cut in proportion while RateLimit-Remaining is below yield_below of the limit, because
- * others are busy then.
+ * On top of the windows lies the effective share, between 1 and the configured one. A 429 halves it, at most
+ * once per round trip: a request that was in flight at the last halving does not halve again. Each 10 s of good
+ * answers give back a twentieth of the configured share, at least one request. While RateLimit-Remaining, what
+ * we spent ourselves in that window added, is below yield_below of the limit, others are busy: the share is
+ * cut in proportion. When it says that nothing is left, or only the last few beside busy others, all waits for
+ * RateLimit-Reset. A 429 blocks for its Retry-After, without one for 1 s, doubling up to 60 s while they go
+ * on; either at least 1 s and at most BUDGET_MAX_RETRY_AFTER. Headers that contradict themselves are ignored.
  */
 #ifndef JOBWATCH_BUDGET_H
 #define JOBWATCH_BUDGET_H
@@ -71,17 +75,19 @@ struct budget_usage {
     uint32_t steady;         /* our full share */
     uint32_t steady_now;     /* the effective share as of now, after 429s and yielding */
     uint32_t burst_now;
-    mono_time blocked_until; /* Retry-After in force, else a time <= now */
+    mono_time blocked_until; /* a 429 or a used-up server window in force, else a time <= now */
 };
 struct budget_usage budget_usage(const struct budget *budget, mono_time now);
 
 /*
  * The ledger, for the store. It is written ahead: an export covers the requests in flight and the next
  * `reserve` ones, so that so many can be sent before it has to be written again, and a crash at any time
- * leaves no request unaccounted for. Export: the end times of requests that still count as of now, oldest
- * first, then MONO_NEVER for each one in flight or reserved; at most max entries, the newest and the open
- * ones first. Returns how many. Import, into a new budget: the entries of an earlier life, in any order;
- * those in the future of now, the open ones among them, count as ended now.
+ * leaves no request unaccounted for. Reserved ones that were not sent are free again with the next export.
+ * Export: the end times of requests that still count as of now, oldest first, then blocked_until if that is in
+ * the future, then MONO_NEVER for each one in flight or reserved; at most max entries, the newest and the open
+ * ones first. Returns how many. Import, into a new budget: the entries of an earlier life, in any order. The
+ * open ones count as ended now, because they may have left until a moment ago; any other time in the future
+ * blocks until then, for BUDGET_MAX_RETRY_AFTER at most. False without memory.
  */
 size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
                      size_t max);
