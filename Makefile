@@ -224,15 +224,19 @@ fuzz: deps-lint ## build the fuzzers and run each for FUZZ_SECONDS (10)
 
 INSTALL ?= install
 
+# One source for the unit and its template: configuration, key, state directory, what a name has behind it.
+fill_unit = sed 's|@SBINDIR@|$(SBINDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|g; s|@CONFIG@|$(1)|; s|@KEY@|$(2)|g; s|@STATE@|$(3)|; s|@OF_INSTANCE@|$(4)|' \
+  systemd/klv-jobwatch.service.in
+
 .PHONY: install
 install: all ## install under PREFIX (/usr/local), honouring DESTDIR
 	$(INSTALL) -D -m 755 $(PROGRAM) $(DESTDIR)$(SBINDIR)/klv-jobwatch
 	$(INSTALL) -D -m 644 config/klv-jobwatch.8 $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8
 	$(INSTALL) -D -m 644 config/klv-jobwatch.conf.5 $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5
 	$(INSTALL) -d -m 755 $(DESTDIR)$(UNITDIR)
-	sed 's|@SBINDIR@|$(SBINDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/klv-jobwatch.service.in \
-	  > $(DESTDIR)$(UNITDIR)/klv-jobwatch.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service
+	$(call fill_unit,klv-jobwatch.conf,api-key,klv-jobwatch,) > $(DESTDIR)$(UNITDIR)/klv-jobwatch.service
+	$(call fill_unit,%i.conf,%i.api-key,klv-jobwatch-%i, (%i)) > $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.preset $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.catalog $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog
 	$(INSTALL) -D -m 644 config/klv-jobwatch.conf $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
@@ -245,7 +249,7 @@ install: all ## install under PREFIX (/usr/local), honouring DESTDIR
 uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(SBINDIR)/klv-jobwatch $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8 \
 	  $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service \
-	  $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog \
+	  $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog \
 	  $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
 	-rmdir $(DESTDIR)$(DOCDIR) 2>/dev/null
 

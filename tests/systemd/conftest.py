@@ -1,0 +1,67 @@
+"""What the tests under a real systemd share: one booted machine, the package installed in it, and the simulated API on its loopback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "sim"), str(HERE)]
+
+from klaviyo import SimKlaviyo  # noqa: E402
+from machine import Machine, why_not  # noqa: E402
+from receiver import Receiver  # noqa: E402
+from service import KEY, SECRET, Service  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with Machine(tmp_path_factory.mktemp("machine")) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> Machine:
+    subprocess.run(["make", "--no-print-directory", "-s", "-C", str(ROOT), "install", f"DESTDIR={machine.path('')}", "PREFIX=/usr"],
+                   check=True, capture_output=True, text=True)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("journalctl", "--update-catalog")
+    return machine
+
+
+@pytest.fixture
+def service(installed: Machine) -> Iterator[Service]:
+    unit = Service(installed)
+    yield unit
+    unit.stop(check=False)
+
+
+@pytest.fixture
+def sim(machine: Machine) -> Iterator[SimKlaviyo]:
+    server = SimKlaviyo(manual=True)
+    with machine.network():
+        server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def acct(sim: SimKlaviyo) -> Any:
+    return sim.account(KEY, name="shop")
+
+
+@pytest.fixture
+def receiver(machine: Machine) -> Iterator[Receiver]:
+    server = Receiver([SECRET])
+    with machine.network():
+        server.start()
+    yield server
+    server.stop()
