@@ -225,7 +225,7 @@ fuzz: deps-lint ## build the fuzzers and run each for FUZZ_SECONDS (10)
 INSTALL ?= install
 
 # One source for the unit and its template: configuration, key, state directory, what a name has behind it.
-fill_unit = sed 's|@SBINDIR@|$(SBINDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|g; s|@CONFIG@|$(1)|; s|@KEY@|$(2)|g; s|@STATE@|$(3)|; s|@OF_INSTANCE@|$(4)|' \
+fill_unit = sed 's|@SBINDIR@|$(SBINDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|g; s|@CONFIG@|$(1)|; s|@KEY@|$(2)|g; s|@STATE@|$(3)|g; s|@OF_INSTANCE@|$(4)|' \
   systemd/klv-jobwatch.service.in
 
 .PHONY: install
