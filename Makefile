@@ -116,6 +116,10 @@ unit: $(UNIT_TESTS) $(SHELL_TESTS) ## build and run the tests in C
 integration: all $(PROBES) ## run the daemon's tests against the simulated API
 	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(PYTEST_ARGS)
 
+.PHONY: systemd-test
+systemd-test: all ## the unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
+	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/systemd $(PYTEST_ARGS)
+
 RUNS ?= 1000
 SEED ?= 1
 
@@ -133,6 +137,7 @@ check: deps ## install what is missing, build, run every test
 	$(MAKE) unit
 	$(MAKE) simulate-runs RUNS=10
 	$(MAKE) integration
+	$(MAKE) systemd-test
 	$(MAKE) manlint
 
 .PHONY: demo

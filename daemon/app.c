@@ -2,6 +2,7 @@
 
 #include "config_file.h"
 #include "log.h"
+#include "supervise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,9 +63,13 @@ static void on_turn(void *user)
         app->on_turn(app);
 }
 
+/* What a migration of a large store may take, in ms, on top of the time that the unit gives a start. */
+#define LONG_START (10 * 60 * 1000)
+
 static bool open_store(struct app *app)
 {
     char why[STORE_WHY];
+    supervise_extend(LONG_START);
     app->store = store_open(app->options->state, true, why);
     if (!app->store)
         log_error("%s", why);

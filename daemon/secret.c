@@ -65,6 +65,11 @@ static ssize_t read_all(int fd, char *text, size_t room)
 
 static bool check_text(const struct place *place, const char *text, size_t len, bool multi_line)
 {
+    if (len == 0 && place->credential)
+        return refuse(place,
+                      "there is nothing in it: write the secret into the file that LoadCredential= of the "
+                      "unit names, as in /etc/klv-jobwatch/api-key, readable by root only (chmod 600), "
+                      "and start again");
     if (len == 0)
         return refuse(place, "is empty");
     if (memchr(text, '\0', len))

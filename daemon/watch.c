@@ -52,6 +52,7 @@ struct watch {
     bool closed;
     bool done;
     bool saved;
+    bool refused;
     mono_time last_commit;
     char problem[CONDITION_NOTE];
 };
@@ -219,6 +220,23 @@ static void note_saved(struct watch *watch, bool fine)
     watch->saved = fine;
 }
 
+/* The alert says that the key is refused; this, what to do. */
+static void note_refused(struct watch *watch, const struct family_watch *family, struct now now)
+{
+    enum trouble trouble = watcher_report(family->watcher, now.mono).trouble;
+    if (trouble == TROUBLE_NONE)
+        watch->refused = false;
+    if (trouble != TROUBLE_UNAUTHORIZED || watch->refused)
+        return;
+    watch->refused = true;
+    log_notice(
+        "account %s: make a private key (pk_...) in Klaviyo's settings and put it in the old one's place; "
+        "try "
+        "it: CREDENTIALS_DIRECTORY=/etc/klv-jobwatch klv-jobwatch check --online; then: systemctl restart "
+        "klv-jobwatch",
+        watch->account->name);
+}
+
 static bool is_urgent(struct watch *watch)
 {
     bool urgent = watch_health_is_urgent(&watch->health) || !watch->saved;
@@ -323,6 +341,7 @@ static void deal(struct watch *watch, struct family_watch *family, unsigned slot
     }
     if (is_urgent(watch) || mono_diff(now.mono, watch->last_commit) >= LAZY_COMMIT)
         commit(watch, now);
+    note_refused(watch, family, now);
     if (watch->shared.on_change)
         watch->shared.on_change(watch->shared.user);
     check_done(watch, now);

@@ -89,7 +89,7 @@ class Machine:
 
     def journal(self, *words: str) -> list[dict[str, Any]]:
         """The entries that journalctl finds, each with all of its fields."""
-        lines = self.run("journalctl", "--output=json", "--all", "--quiet", *words).stdout.splitlines()
+        lines = self.run("journalctl", "--output=json", "--all", "--quiet", *words, check=False).stdout.splitlines()
         return [json.loads(line) for line in lines]
 
     @contextlib.contextmanager

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-STATE = Path(os.environ["STATE_DIRECTORY"])
-CREDENTIALS = Path(os.environ["CREDENTIALS_DIRECTORY"])
+STATE = Path(os.environ.get("STATE_DIRECTORY", "/nowhere"))
+CREDENTIALS = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
 CLONE_NEWUSER, CLONE_NEWNET, PR_CAPBSET_READ = 0x10000000, 0x40000000, 23
 SYSCALLS = {"x86_64": {"keyctl": 250, "bpf": 321, "perf_event_open": 298, "init_module": 175, "ptrace": 101, "settimeofday": 164,
                        "reboot": 169, "swapon": 167, "syslog": 103, "ioperm": 173, "uselib": 134, "setpriority": 141},

@@ -27,7 +27,7 @@ class Service:
         self.stop(check=False)
         machine.run("rm", "-rf", STATE, KEY_FILE, CONFIG, DROP_INS)
         machine.run("systemctl", "reset-failed", UNIT, check=False)
-        self._began = time.time()
+        self.began = time.time()
         self.drop_in("[Service]\nRestartSec=100ms\n", "fast")
 
     def configure(self, api_url: str, webhook: str = "", account: str = FAST, more: str = "", key: str | None = KEY) -> None:
@@ -66,7 +66,7 @@ class Service:
 
     def journal(self, *matches: str) -> list[dict[str, Any]]:
         """The unit's entries of this test."""
-        return self.machine.journal(f"--since=@{self._began:.6f}", f"--unit={UNIT}", *matches)
+        return self.machine.journal(f"--since=@{self.began:.6f}", f"--unit={UNIT}", *matches)
 
     def text(self) -> str:
         return "\n".join(str(entry.get("MESSAGE")) for entry in self.journal())
