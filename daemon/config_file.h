@@ -1,4 +1,5 @@
-/* config_file: the configuration file's bytes → struct config; every error is a line on stderr. */
+/* config_file: the bytes of the configuration file, and of the templates it names → struct config; every error
+ * is a line on stderr. */
 #ifndef KLV_CONFIG_FILE_H
 #define KLV_CONFIG_FILE_H
 

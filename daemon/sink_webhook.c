@@ -57,16 +57,20 @@ static void add_url_tokens(struct post *post, const char *url)
     }
 }
 
-static bool collect_tokens(struct post *post, const struct config_webhook *webhook)
+static bool collect_tokens(struct post *post, const struct config_webhook *webhook,
+                           const struct signature_keys *keys)
 {
+    bool has_key = webhook->format == FORMAT_PAGERDUTY;
     /* Parts of an URL are divided by at least one byte, which makes room for their NULs. */
-    post->tokens_size = strlen(webhook->url) + 2;
+    post->tokens_size = strlen(webhook->url) + 2 + (has_key ? keys->len[0] + 1 : 0);
     for (size_t i = 0; i < webhook->n_headers; i++)
         post->tokens_size += strlen(webhook->headers[i].value) + 1;
     post->tokens = calloc(1, post->tokens_size);
     if (!post->tokens)
         return false;
     add_url_tokens(post, webhook->url);
+    if (has_key)
+        add_token(post, (const char *)keys->key[0], keys->len[0], 1);
     for (size_t i = 0; i < webhook->n_headers; i++)
         add_token(post, webhook->headers[i].value, strlen(webhook->headers[i].value), MIN_TOKEN);
     return true;
@@ -188,20 +192,41 @@ static void add_line(struct lines *lines, const char *name, const char *value)
         lines->items[lines->n++] = line;
 }
 
+static bool sign(struct lines *lines, const struct signature_keys *keys, const char *id, int64_t unix_seconds,
+                 const char *body)
+{
+    char signature[SIGNATURE_SIZE], seconds[24];
+    if (!signature_make(keys, id, unix_seconds, body, strlen(body), signature))
+        return false;
+    snprintf(seconds, sizeof seconds, "%" PRId64, unix_seconds);
+    add_line(lines, "webhook-id", id);
+    add_line(lines, "webhook-timestamp", seconds);
+    add_line(lines, "webhook-signature", signature);
+    return true;
+}
+
+static struct render_context context_of(const struct config_webhook *webhook,
+                                        const struct signature_keys *keys)
+{
+    return (struct render_context){
+        .url = webhook->url,
+        .routing_key = (const char *)keys->key[0], /* NUL-terminated, see webhook_keys.h */
+        .template = webhook->template,
+        .content_type = webhook->content_type,
+    };
+}
+
 static bool make_lines(struct lines *lines, const struct config_webhook *webhook,
                        const struct signature_keys *keys, const struct event *event, struct now now,
                        const char *body)
 {
-    char signature[SIGNATURE_SIZE], seconds[24];
-    int64_t unix_seconds = now.wall.ms / 1000;
     *lines = (struct lines){.items = calloc(webhook->n_headers + 5, sizeof(char *))};
-    if (!lines->items || !signature_make(keys, event->id, unix_seconds, body, strlen(body), signature))
+    if (!lines->items)
         return false;
-    snprintf(seconds, sizeof seconds, "%" PRId64, unix_seconds);
-    add_line(lines, "Content-Type", "application/json");
-    add_line(lines, "webhook-id", event->id);
-    add_line(lines, "webhook-timestamp", seconds);
-    add_line(lines, "webhook-signature", signature);
+    struct render_context context = context_of(webhook, keys);
+    add_line(lines, "Content-Type", format_content_type(webhook->format, &context, 1));
+    if (format_is_signed(webhook->format) && !sign(lines, keys, event->id, now.wall.ms / 1000, body))
+        return false;
     for (size_t i = 0; i < webhook->n_headers; i++)
         add_line(lines, webhook->headers[i].name, webhook->headers[i].value);
     return !lines->failed;
@@ -210,8 +235,11 @@ static bool make_lines(struct lines *lines, const struct config_webhook *webhook
 static struct http_transfer *start(struct http *http, const struct config_webhook *webhook, const char *body,
                                    const struct lines *lines, struct post *post)
 {
+    char *url = format_url(webhook->format, webhook->url);
+    if (!url)
+        return NULL;
     struct http_request request = {
-        .url = webhook->url,
+        .url = url,
         .body = body,
         .body_len = strlen(body),
         .headers = (const char *const *)lines->items,
@@ -222,7 +250,10 @@ static struct http_transfer *start(struct http *http, const struct config_webhoo
         .allow_http = true, /* the configuration allows it where it may be */
         .keep_truncated = true,
     };
-    return http_start(http, &request, on_response, post);
+    struct http_transfer *transfer = http_start(http, &request, on_response, post);
+    explicit_bzero(url, strlen(url));
+    free(url);
+    return transfer;
 }
 
 struct http_transfer *sink_webhook_send(struct http *http, const struct config_webhook *webhook,
@@ -231,18 +262,21 @@ struct http_transfer *sink_webhook_send(struct http *http, const struct config_w
 {
     struct http_transfer *transfer = NULL;
     struct lines lines = {0};
-    char *body = render_standard(event);
+    struct render_context context = context_of(webhook, keys);
+    char *body = render_webhook(webhook->format, &context, &event, 1, NULL);
     struct post *post = calloc(1, sizeof *post);
     if (!post) {
         free(body);
         return NULL;
     }
     *post = (struct post){.done = done, .user = user, .sent = now.wall};
-    if (body && collect_tokens(post, webhook) && make_lines(&lines, webhook, keys, event, now, body))
+    if (body && collect_tokens(post, webhook, keys) && make_lines(&lines, webhook, keys, event, now, body))
         transfer = start(http, webhook, body, &lines, post);
     if (!transfer)
         free_post(post);
     free_lines(&lines);
+    if (body)
+        explicit_bzero(body, strlen(body)); /* it may hold the receiver's key */
     free(body);
     return transfer;
 }

@@ -78,6 +78,8 @@ static const struct value_rule webhook_rules[] = {
     {"url", VALUE_TEXT, NULL, 0, 0, false, HOOK(webhook.url)},
     {"secret-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.secret_file)},
     {"format", VALUE_TEXT, "standard", 0, 0, false, HOOK(format)},
+    {"template-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.template_file)},
+    {"content-type", VALUE_TEXT, NULL, 0, 0, false, HOOK(webhook.content_type)},
     {"events", VALUE_LIST, "{\"*\"}", 0, 0, false, HOOK(webhook.events)},
     {"min-priority", VALUE_PRIORITY, "info", 0, 0, false, HOOK(webhook.min_priority)},
     {"accounts", VALUE_LIST, "{\"*\"}", 0, 0, false, HOOK(webhook.accounts)},
@@ -541,6 +543,55 @@ static void check_globs(struct parsing *p, cfg_t *section, const struct config_l
     }
 }
 
+/* A media type, in what a header may hold. */
+static bool is_content_type(const char *text)
+{
+    const char *slash = strchr(text, '/');
+    if (!slash || !is_token(text, (size_t)(slash - text)))
+        return false;
+    size_t len = strcspn(slash + 1, "; ");
+    for (const char *c = slash + 1 + len; *c; c++) {
+        if (*c < ' ' || *c == 0x7f)
+            return false;
+    }
+    return is_token(slash + 1, len);
+}
+
+static void complain_format(struct parsing *p, cfg_t *section, const char *given)
+{
+    struct text allowed;
+    text_init(&allowed, 200, TEXT_CLEAN);
+    for (enum webhook_format format = 0; format < N_WEBHOOK_FORMATS; format++)
+        text_addf(&allowed, "%s%s", format == 0 ? "" : ", ", format_name(format));
+    complain(p, line_of(p, section, "format"), "format = \"%s\": should be one of %s", given,
+             allowed.data ? allowed.data : "?");
+    text_finish(&allowed);
+}
+
+static void fill_format(struct parsing *p, cfg_t *section, struct webhook_section *filled)
+{
+    struct config_webhook *webhook = &filled->webhook;
+    if (filled->format && !format_from_name(filled->format, &webhook->format)) {
+        complain_format(p, section, filled->format);
+        return;
+    }
+    bool template = webhook->format == FORMAT_TEMPLATE;
+    const char *topic;
+    size_t len;
+    if (template && !webhook->template_file)
+        complain(p, line_of(p, section, "format"), "format = template: template-file is needed too");
+    if (!template && webhook->template_file)
+        complain(p, line_of(p, section, "template-file"), "template-file: is for format = template only");
+    if (!template && webhook->content_type)
+        complain(p, line_of(p, section, "content-type"), "content-type: is for format = template only");
+    if (webhook->content_type && !is_content_type(webhook->content_type))
+        complain(p, line_of(p, section, "content-type"),
+                 "content-type = \"%s\": should be a media type, as in text/plain", webhook->content_type);
+    if (webhook->format == FORMAT_NTFY && webhook->url && !ntfy_topic(webhook->url, &topic, &len))
+        complain(p, line_of(p, section, "url"),
+                 "url should end in the topic, as in https://ntfy.sh/topic: 1 to 64 letters, digits, - or _");
+}
+
 static void fill_webhook(struct parsing *p, cfg_t *section, struct config_webhook *ret)
 {
     struct webhook_section filled = {0};
@@ -557,8 +608,7 @@ static void fill_webhook(struct parsing *p, cfg_t *section, struct config_webhoo
         /* The URL itself may hold credentials or a token: it is not repeated. */
         complain(p, line_of(p, section, "url"), "url %s%s", why,
                  webhook->allow_http ? "" : ", or with allow-http = true");
-    if (filled.format && strcmp(filled.format, "standard") != 0)
-        complain(p, line_of(p, section, "format"), "format = \"%s\": should be standard", filled.format);
+    fill_format(p, section, &filled);
     if (webhook->retry_max > 0 && webhook->retry_max < webhook->retry_base)
         complain(p, line_of(p, section, "retry-max"), "retry-max should not be shorter than retry-base");
     check_globs(p, section, &webhook->events);
@@ -681,6 +731,9 @@ static void free_webhook(struct config_webhook *webhook)
     free(webhook->name);
     free(webhook->url);
     free(webhook->secret_file);
+    free(webhook->template_file);
+    free(webhook->content_type);
+    template_free(webhook->template);
     config_list_finish(&webhook->events);
     config_list_finish(&webhook->accounts);
     config_list_finish(&webhook->families);

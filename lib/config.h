@@ -6,12 +6,13 @@
  * wrong unit is an error that reads "file:line: what is wrong, and what is allowed". All errors that can be
  * found are reported, not just the first. Nothing is read here but the text handed in: secret files and
  * credentials are the shell's, only their paths are kept. Times are ms. The struct owns all it points to;
- * release with config_free.
+ * release with config_free. A template, too, is the shell's to read.
  */
 #ifndef JOBWATCH_CONFIG_H
 #define JOBWATCH_CONFIG_H
 
-#include "event.h"
+#include "render_formats.h"
+#include "template.h"
 
 struct config_list {
     char **items;
@@ -44,6 +45,10 @@ struct config_webhook {
     char *name;                  /* section title, as an account's; unique */
     char *url;                   /* https, or http to loopback (any http with allow-http = true) */
     char *secret_file;           /* absolute path, or NULL: the systemd credential "webhook-NAME" */
+    enum webhook_format format;  /* default standard */
+    char *template_file;         /* absolute path; there is one exactly when the format is template */
+    char *content_type;          /* of the template's body, default application/json */
+    struct template *template;   /* what is in template_file: set by whoever reads it, NULL until then */
     struct config_list events;   /* globs over kinds, default { "*" } */
     enum priority min_priority;  /* default info: everything */
     struct config_list accounts; /* globs, default { "*" } */

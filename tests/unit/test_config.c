@@ -149,7 +149,22 @@ static const struct {
     {ACCOUNT "webhook \"w\" { url = \"http://hooks.example.com/secret-token\" }", "allow-http = true"},
     {ACCOUNT "webhook \"w\" { url = \"https://h/ x\" }", "percent-encoded"},
     {ACCOUNT "webhook \"w\" { url = \"https://h\" format = slick }",
-     "format = \"slick\": should be standard"},
+     "format = \"slick\": should be one of standard, cloudevents, slack, discord, pagerduty, ntfy, template"},
+    {ACCOUNT "webhook \"w\" {\n url = \"https://h\"\n format = template }",
+     "f.conf:4: format = template: template-file is needed too"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" template-file = \"/t\" }", "is for format = template only"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" content-type = \"text/plain\" }",
+     "content-type: is for format = template only"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"t\" }",
+     "should be an absolute path"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"/t\" content-type = "
+             "\"text\" }",
+     "should be a media type"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"/t\" content-type = "
+             "\"text/plain;\\r\\nX: y\" }",
+     "should be a media type"},
+    {ACCOUNT "webhook \"w\" { url = \"https://ntfy.sh/a/b\" format = ntfy }", "should end in the topic"},
+    {ACCOUNT "webhook \"w\" { url = \"https://ntfy.sh\" format = ntfy }", "should end in the topic"},
     {ACCOUNT "webhook \"w\" { url = \"https://h\" min-priority = loud }", "emerg, alert, crit"},
     {ACCOUNT "webhook \"w\" { url = \"https://h\" events = { \"jobs.*\" } }", "matches no kind of event"},
     {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \"webhook-id: x\" } }",
@@ -171,6 +186,30 @@ static const struct {
     {ACCOUNT "heartbeat { }", "no such option 'heartbeat'"},
     {"account \"a\" { interval = \"\x1b[31m\" }", "interval = \"\xef\xbf\xbd[31m\""},
 };
+
+static void test_formats(void **state)
+{
+    static const char text[] =
+        ACCOUNT "webhook \"a\" { url = \"https://h\" }\n"
+                "webhook \"b\" { url = \"https://h\" format = slack }\n"
+                "webhook \"c\" { url = \"https://ntfy.sh/to_pic-1?auth=x\" format = ntfy }\n"
+                "webhook \"d\" { url = \"https://h\" format = template template-file = \"/etc/t.json\" "
+                "content-type = \"text/plain; charset=utf-8\" }\n";
+    (void)state;
+    struct config_errors errors = {0};
+    struct config *config = config_parse(text, "f.conf", &errors);
+    if (!config)
+        fail_msg("%s", errors.text);
+    assert_int_equal(config->webhooks[0].format, FORMAT_STANDARD);
+    assert_null(config->webhooks[0].template_file);
+    assert_int_equal(config->webhooks[1].format, FORMAT_SLACK);
+    assert_int_equal(config->webhooks[2].format, FORMAT_NTFY);
+    assert_int_equal(config->webhooks[3].format, FORMAT_TEMPLATE);
+    assert_string_equal(config->webhooks[3].template_file, "/etc/t.json");
+    assert_string_equal(config->webhooks[3].content_type, "text/plain; charset=utf-8");
+    assert_null(config->webhooks[3].template);
+    config_free(config);
+}
 
 static void test_mistakes(void **state)
 {
@@ -287,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_long_intervals_bring_their_followers),
+        cmocka_unit_test(test_formats),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_all_mistakes_at_once),
         cmocka_unit_test(test_many_accounts),
