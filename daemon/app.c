@@ -64,7 +64,7 @@ static void on_turn(void *user)
 }
 
 /* What a migration of a large store may take, in ms, on top of the time that the unit gives a start. */
-#define LONG_START (10 * 60 * 1000)
+#define LONG_START INT64_C(600000)
 
 static bool open_store(struct app *app)
 {

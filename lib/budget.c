@@ -136,6 +136,7 @@ static void forget_oldest(struct budget *budget)
 /* Without memory for one more, nothing is sent until the one that has to be forgotten counts no longer. */
 static void add_end(struct budget *budget, mono_time end)
 {
+    assert(budget->room > 0);
     if (budget->n > 0)
         end = mono_max(end, end_at(budget, budget->n - 1));
     while (budget->n > 0 && mono_diff(end, end_at(budget, 0)) >= MINUTE + ROUNDING)

@@ -31,6 +31,16 @@ KEY = "pk_test_0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 DEADLINE = 30.0
 
+# A process that fork(2) made counts its maker's memory into its own peak, also after exec; so a small one stands between.
+MEASURE = """
+import os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as report:
+    report.write(str(usage.ru_maxrss))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 class Place:
     """A temporary folder with keys, a state directory and a configuration, and ways to run the program there."""
@@ -61,6 +71,14 @@ class Place:
         """A command with --config and --state of this place, until it ends."""
         return subprocess.run([*WRAPPER, str(PROGRAM), *words, "--config", str(self.config), "--state", str(self.state)],
                               capture_output=True, text=True, timeout=timeout, env=_environment(env), errors="surrogateescape")
+
+    def run_measured(self, *words: str, timeout: float = DEADLINE) -> tuple[subprocess.CompletedProcess[str], int]:
+        """Like run(), with the peak of resident memory in KiB."""
+        report = self.path / "peak"
+        done = subprocess.run([sys.executable, "-S", "-c", MEASURE, str(report), *WRAPPER, str(PROGRAM), *words, "--config", str(self.config),
+                               "--state", str(self.state)],
+                              capture_output=True, text=True, timeout=timeout, env=_environment(None), errors="surrogateescape")
+        return done, int(report.read_text())
 
     def once(self, *words: str) -> list[dict[str, Any]]:
         """One `once --json` that has to succeed; its events."""

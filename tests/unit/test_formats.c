@@ -257,10 +257,11 @@ static void test_standard_digest(void **state)
     assert_int_equal(json_object_get_int(member(data, "count")), 1000);
     assert_memory_equal(string(data, "digest_id"), "dig_", 4);
     int64_t sum = 0;
-    json_object_object_foreach(member(data, "counts"), kind, n)
+    struct json_object_iter it;
+    json_object_object_foreachC(member(data, "counts"), it)
     {
-        assert_true(event_kind_from_name(kind) != N_EVENT_KINDS);
-        sum += json_object_get_int64(n);
+        assert_true(event_kind_from_name(it.key) != N_EVENT_KINDS);
+        sum += json_object_get_int64(it.val);
     }
     assert_int_equal(sum, 1000);
     assert_int_equal(json_object_get_int(member(member(data, "counts"), "job.created")), 91);
@@ -289,12 +290,13 @@ static void test_standard_digest(void **state)
  */
 static void check_cloudevent(struct json_object *json, const struct event *event)
 {
-    json_object_object_foreach(json, name, value)
+    struct json_object_iter it;
+    json_object_object_foreachC(json, it)
     {
-        assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789"), strlen(name));
-        if (strcmp(name, "data") != 0) {
-            assert_true(json_object_is_type(value, json_type_string));
-            assert_true(json_object_get_string_len(value) > 0);
+        assert_int_equal(strspn(it.key, "abcdefghijklmnopqrstuvwxyz0123456789"), strlen(it.key));
+        if (strcmp(it.key, "data") != 0) {
+            assert_true(json_object_is_type(it.val, json_type_string));
+            assert_true(json_object_get_string_len(it.val) > 0);
         }
     }
     assert_string_equal(string(json, "specversion"), "1.0");
