@@ -24,7 +24,7 @@ PYTHON := /usr/bin/python3
 # Debian's names. BUILD_DEPS build; CHECK_DEPS test and demonstrate; LINT_DEPS lint; FUZZ_DEPS fuzz.
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
-CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
+CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
               curl openssl ca-certificates procps util-linux iproute2 systemd
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev
 
@@ -112,9 +112,12 @@ $(SIMULATOR): $(SIM_SRC:%.c=$(BUILD)/%.o) $(LIBJOBWATCH)
 unit: $(UNIT_TESTS) $(SHELL_TESTS) ## build and run the tests in C
 	@set -e; for t in $(UNIT_TESTS) $(SHELL_TESTS); do echo "== $$t"; $(TEST_WRAPPER) $$t; done
 
+# Most of a test is waiting for another process, so more run at once than there are cores.
+WORKERS ?= 3
+
 .PHONY: integration
 integration: all $(PROBES) ## run the daemon's tests against the simulated API
-	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(PYTEST_ARGS)
+	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/integration $(PYTEST_ARGS)
 
 .PHONY: systemd-test
 systemd-test: all ## the unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
@@ -201,7 +204,7 @@ VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-ki
 valgrind: deps-lint ## the tests in C, and the daemon's of `once`, under valgrind
 	$(MAKE) MODE=debug all
 	$(MAKE) MODE=debug unit TEST_WRAPPER='$(VALGRIND)'
-	KLV_BUILD=$(CURDIR)/build/debug KLV_WRAPPER='$(VALGRIND)' $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration/test_once.py
+	KLV_BUILD=$(CURDIR)/build/debug KLV_WRAPPER='$(VALGRIND)' $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/integration/test_once.py
 
 .PHONY: warnings
 warnings: ## both compilers with every warning an error
