@@ -21,11 +21,12 @@ DOCDIR       ?= $(DATADIR)/doc/klv-jobwatch
 
 PYTHON := /usr/bin/python3
 
-# Debian's names. BUILD_DEPS build; CHECK_DEPS test and demonstrate; LINT_DEPS lint; FUZZ_DEPS fuzz.
+# Debian's names. BUILD_DEPS build; CHECK_DEPS test and demonstrate; BENCH_DEPS measure; LINT_DEPS lint and fuzz.
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
 CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
               curl openssl ca-certificates procps util-linux iproute2 systemd
+BENCH_DEPS := nginx-light jq curl valgrind
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev
 
 CORE_LIBS  := json-c libcrypto libconfuse libxxhash
@@ -73,6 +74,7 @@ UNIT_TESTS  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 SHELL_TESTS := $(SHELL_TEST_SRC:tests/integration/%.c=$(BUILD)/tests/%)
 PROBES      := $(PROBE_SRC:tests/integration/%.c=$(BUILD)/tests/%)
 SIMULATOR   := $(BUILD)/tests/simulate
+REFERENCE   := $(BUILD)/tests/reference
 
 .PHONY: all
 all: need-libs $(PROGRAM)
@@ -104,6 +106,9 @@ $(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHE
 $(SIMULATOR): $(SIM_SRC:%.c=$(BUILD)/%.o) $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
 
+$(REFERENCE): $(BUILD)/tests/bench/reference.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl json-c)
+
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/%.d) $(SHELL_TEST_SRC:%.c=$(BUILD)/%.d) \
          $(PROBE_SRC:%.c=$(BUILD)/%.d) $(SIM_SRC:%.c=$(BUILD)/%.d)
 .SECONDARY:
@@ -134,6 +139,11 @@ simulate: $(SIMULATOR) ## print latency and requests beside the naive watcher an
 simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a simulated day to a week: no promise may break
 	$(SIMULATOR) runs $(RUNS) $(SEED)
 
+.PHONY: bench
+bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq
+	$(MAKE) all $(REFERENCE)
+	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
+
 .PHONY: check
 check: deps ## install what is missing, build, run every test
 	$(MAKE) all
@@ -159,6 +169,13 @@ deps: ## install the Debian packages that building and testing need (nothing is 
 deps-lint: ## install what linting, sanitizing and fuzzing need
 	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(LINT_DEPS) 2>/dev/null | \
 	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(LINT_DEPS)", want); \
+	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+
+.PHONY: deps-bench
+deps-bench: ## install what measuring needs (Debian starts nginx on port 80 where systemd runs; `make bench` uses one of its own)
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(BENCH_DEPS) 2>/dev/null | \
+	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(BENCH_DEPS)", want); \
 	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
 	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
 
@@ -212,7 +229,7 @@ warnings: ## both compilers with every warning an error
 	$(MAKE) --no-print-directory -s MODE=release BUILD=build/clang CC=clang WERROR=1 build-everything
 
 .PHONY: build-everything
-build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR)
+build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR) $(REFERENCE)
 
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)

@@ -1,0 +1,207 @@
+"""An account as static pages, and nginx that serves them: a real server, which costs the clients nothing of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sim"))
+
+from jobs import ulid  # noqa: E402
+from tls import Certificates  # noqa: E402
+
+FAMILY = "catalog-category-bulk-delete-job"
+PATH = f"/api/{FAMILY}s"
+ORIGIN = "https://a.klaviyo.com"
+PAGE = 100
+START = datetime(2026, 7, 1, tzinfo=timezone.utc)
+
+
+def cursor(page: int) -> str:
+    """Opaque to a client; page 0 has none."""
+    return f"bmV4dDo6aWQ6{page:07d}"
+
+
+def job_id(n: int) -> str:
+    return ulid(START.timestamp() - n * 60, n * 2654435761 % (1 << 80))
+
+
+def _error(i: int) -> str:
+    return (f'{{"id":"e4eebb08-b055-4a6f-bb13-{i:012d}","code":"invalid","title":"Invalid input.","detail":"The category '
+            f'$custom:::$default:::C{i} does not exist in this catalog.","source":{{"pointer":"/data/attributes/categories/data/{i % 100}"}}}}')
+
+
+def _relationships(n: int, url: str) -> str:
+    items = ",".join(f'{{"type":"catalog-category","id":"$custom:::$default:::C{n}-{i}"}}' for i in range(5))
+    return (f'"relationships":{{"categories":{{"data":[{items}],"links":{{"self":"{url}/relationships/categories",'
+            f'"related":"{url}/categories"}}}}}},')
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the pages show. `moved` picks the jobs that have gone on since the first sweep."""
+
+    jobs: int
+    whole: bool = True  # with errors and relationships, as a server that does not know sparse fieldsets; else as asked for
+    moved: str = ""  # "", "newest" or "spread": one job in a hundred
+
+    def has_moved(self, n: int) -> bool:
+        return self.moved == "newest" and n < self.jobs // 100 or self.moved == "spread" and n % 100 == 7
+
+
+def is_active(n: int, jobs: int) -> bool:
+    """The newest hundredth, and one of each page: whichever hundredth moves was in progress before."""
+    return n < jobs // 100 or n % 100 == 7
+
+
+def job(n: int, shape: Shape) -> str:
+    """The n-th newest job as JSON."""
+    total, created = 40 + n % 61, START - timedelta(minutes=n)
+    active, moved = is_active(n, shape.jobs), shape.has_moved(n)
+    failed = 2 if not active and n % 12 == 0 else 0
+    status, completed = ("processing", total // 2) if active else ("complete", total - failed)
+    if moved:
+        status, completed = ("complete", total) if n % 2 else ("processing", total // 2 + 3)
+    ended = f'"{(created + timedelta(minutes=3)).isoformat()}"' if status == "complete" else "null"
+    url = f"{ORIGIN}{PATH}/{job_id(n)}"
+    errors = f',"errors":[{",".join(_error(n + i) for i in range(failed))}]' if shape.whole else ""
+    return (f'{{"type":"{FAMILY}","id":"{job_id(n)}","attributes":{{"status":"{status}","created_at":"{created.isoformat()}",'
+            f'"total_count":{total},"completed_count":{completed},"failed_count":{failed},"completed_at":{ended},'
+            f'"expires_at":"{(created + timedelta(days=365)).isoformat()}"{errors}}},{_relationships(n, url) if shape.whole else ""}'
+            f'"links":{{"self":"{url}"}}}}')
+
+
+def write_pages(folder: Path, shape: Shape) -> int:
+    """Writes the pages as folder/NNNNNNN.json; returns how many."""
+    folder.mkdir(parents=True)
+    pages = (shape.jobs + PAGE - 1) // PAGE
+    for page in range(pages):
+        rows = ",".join(job(n, shape) for n in range(page * PAGE, min((page + 1) * PAGE, shape.jobs)))
+        link = f'"{ORIGIN}{PATH}?page%5Bcursor%5D={cursor(page + 1)}"' if page + 1 < pages else "null"
+        text = f'{{"data":[{rows}],"links":{{"self":"{ORIGIN}{PATH}","next":{link},"prev":null}}}}'
+        (folder / f"{page:07d}.json").write_text(text)
+    return pages
+
+
+CONFIG = """
+daemon off;
+worker_processes 1;
+pid {place}/nginx.pid;
+error_log stderr warn;
+{user}
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000;
+    open_file_cache max=20000;
+    client_body_temp_path {place}/body;
+    proxy_temp_path {place}/proxy;
+    fastcgi_temp_path {place}/fastcgi;
+    uwsgi_temp_path {place}/uwsgi;
+    scgi_temp_path {place}/scgi;
+    types {{ }}
+    default_type application/vnd.api+json;
+    map $args $page {{
+        default 0000000;
+        "~page%5Bcursor%5D=bmV4dDo6aWQ6(?<number>[0-9]+)" $number;
+    }}
+    {servers}
+}}
+"""
+SERVER = """
+    server {{
+        listen 127.0.0.1:{port}{tls};
+        root {root};
+        location = """ + PATH + """ {{ rewrite ^ /$page.json break; }}
+        location / {{ return 404; }}
+    }}
+"""
+TLS = """ ssl http2;
+        ssl_certificate {chain};
+        ssl_certificate_key {key}"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Nginx:
+    """Serves each named folder of pages from a port of its own, by HTTP and by TLS."""
+
+    def __init__(self, roots: dict[str, Path]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="klv-bench-nginx-")
+        self.place = Path(self._folder.name)
+        self.certificates = Certificates()
+        self.ports: dict[str, int] = {}
+        for _ in range(5):  # a port may be taken between our look and nginx's
+            if self._start(roots):
+                return
+        raise RuntimeError("nginx did not start")
+
+    def _start(self, roots: dict[str, Path]) -> bool:
+        chain, key = self.certificates.files()
+        blocks = []
+        for name, root in roots.items():
+            for suffix, tls in (("", ""), ("+tls", TLS.format(chain=chain, key=key))):
+                port = self.ports[name + suffix] = _free_port()
+                blocks.append(SERVER.format(port=port, tls=tls, root=root))
+        config = self.place / "nginx.conf"
+        user = "user root root;" if os.geteuid() == 0 else ""
+        config.write_text(CONFIG.format(place=self.place, user=user, servers="".join(blocks)))
+        nginx = "/usr/sbin/nginx"
+        self.process = subprocess.Popen([nginx, "-p", str(self.place), "-e", "stderr", "-c", str(config)])
+        return self._wait()
+
+    def _wait(self) -> bool:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", list(self.ports.values())[-1]), timeout=1):
+                    return True
+            except OSError:
+                time.sleep(0.02)
+        self.process.terminate()
+        self.process.wait()
+        return False
+
+    def url(self, name: str) -> str:
+        if name.endswith("+tls"):
+            return f"https://127.0.0.1:{self.ports[name]}"
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def ca_file(self) -> str:
+        """The system's authorities and ours, so that loading them costs what it costs in real use."""
+        both = self.place / "ca.pem"
+        if not both.exists():
+            system = Path("/etc/ssl/certs/ca-certificates.crt")
+            both.write_text((system.read_text() if system.exists() else "") + Path(self.certificates.ca_file).read_text())
+        return str(both)
+
+    def check(self, name: str, pages: int) -> None:
+        """The last page is the last page, and another one is not: else every figure would be about something else."""
+        with urlopen(f"{self.url(name)}{PATH}?fields=x&page%5Bcursor%5D={cursor(pages - 1)}", timeout=10) as last:
+            if b'"next":null' not in last.read():
+                raise RuntimeError("nginx does not serve the pages by cursor")
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self.certificates.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> "Nginx":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
