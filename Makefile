@@ -1,6 +1,6 @@
 # klv-jobwatch: GNU make. `make help` lists what can be asked for.
 #
-# Objects live under build/MODE: release (default), debug, sanitize, coverage. CC, CFLAGS, PREFIX, DESTDIR as usual.
+# Objects live under build/MODE: release (default), debug, sanitize, coverage, torture. CC, CFLAGS, PREFIX, DESTDIR as usual.
 
 VERSION := 0.1.0
 
@@ -54,6 +54,7 @@ CFLAGS_sanitize := -O1 -g3 -fno-omit-frame-pointer -fsanitize=address,undefined 
 LDFLAGS_sanitize := -fsanitize=address,undefined
 CFLAGS_coverage := -O0 -g3 --coverage
 LDFLAGS_coverage := --coverage
+CFLAGS_torture := -O2 -g -DJOBWATCH_CRASH_POINTS
 
 ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -DJOBWATCH_VERSION='"$(VERSION)"' $(WARNINGS) $(CFLAGS_$(MODE)) $(LIB_CFLAGS) -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS_$(MODE)) $(LDFLAGS)
@@ -67,6 +68,9 @@ SIM_SRC    := $(wildcard tests/sim/*.c)
 
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
+ifeq ($(MODE),torture)
+DAEMON_OBJ += $(BUILD)/tests/torture/crash_point.o
+endif
 SHELL_OBJ  := $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJ))
 LIBJOBWATCH := $(BUILD)/libjobwatch.a
 PROGRAM    := $(BUILD)/klv-jobwatch
@@ -123,6 +127,29 @@ WORKERS ?= 3
 .PHONY: integration
 integration: all $(PROBES) ## run the daemon's tests against the simulated API
 	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/integration $(PYTEST_ARGS)
+
+# RUNS counts the crash runs; the other faults of tests/README.md are taken in the same proportion.
+.PHONY: torture
+torture: torture-build ## break it on purpose: crashes, disk, memory, descriptors; RUNS (2000) from SEED (1). See tests/README.md
+	$(call torture,$(if $(filter file,$(origin RUNS)),2000,$(RUNS)))
+
+.PHONY: torture-quick
+torture-quick: torture-build ## the same for about a minute
+	$(call torture,60)
+
+.PHONY: torture-build
+torture-build:
+	$(MAKE) MODE=torture all
+	$(MAKE) MODE=torture $(patsubst tests/torture/%.c,build/torture/%.so,$(SHIM_SRC))
+
+torture = KLV_BUILD=$(CURDIR)/build/torture KLV_RUNS=$(1) KLV_SEED=$(SEED) $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider \
+  tests/torture $(PYTEST_ARGS)
+
+# Libraries that LD_PRELOAD puts between the daemon and the system.
+SHIM_SRC := $(wildcard tests/torture/*_shim.c)
+build/torture/%_shim.so: tests/torture/%_shim.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIC -shared $(WARNINGS) -o $@ $< -ldl -lpthread
 
 .PHONY: systemd-test
 systemd-test: all ## the unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
@@ -184,7 +211,7 @@ APT_INSTALL = $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninte
   'apt-get update -qq && exec apt-get install -y -qq --no-install-recommends "$$@"' apt-get
 
 ALL_C := $(wildcard lib/*.[ch] daemon/*.[ch] daemon/commands/*.[ch] tests/unit/*.[ch] tests/integration/*.[ch] \
-                    tests/sim/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+                    tests/sim/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch])
 ALL_SH := .ci/run $(wildcard tests/*/*.sh)
 MANPAGES := config/klv-jobwatch.8 config/klv-jobwatch.conf.5
 

@@ -1,5 +1,6 @@
 #include "sink_journal.h"
 
+#include "crash_point.h"
 #include "work.h"
 #include "../lib/render.h"
 
@@ -111,8 +112,11 @@ static bool write_entry(enum target target, const struct entry *entry)
 static void run_batch(void *job)
 {
     struct journal_batch *batch = job;
-    while (batch->written < batch->n && write_entry(batch->target, &batch->entries[batch->written]))
+    crash_point("journal-before");
+    while (batch->written < batch->n && write_entry(batch->target, &batch->entries[batch->written])) {
         batch->written++;
+        crash_point("journal-after");
+    }
 }
 
 static void free_batch(void *job)

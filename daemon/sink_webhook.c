@@ -1,5 +1,7 @@
 #include "sink_webhook.h"
 
+#include "crash_point.h"
+
 #include "../lib/backoff.h"
 #include "../lib/render.h"
 
@@ -152,6 +154,7 @@ static void write_text(const struct post *post, const struct http_response *resp
 static void on_response(void *user, const struct http_response *response)
 {
     struct post *post = user;
+    crash_point("webhook-answer");
     struct webhook_answer answer = {
         .verdict = verdict_of(response),
         .status = response->error == HTTP_OK ? response->status : 0,
@@ -250,7 +253,9 @@ static struct http_transfer *start(struct http *http, const struct config_webhoo
         .allow_http = true, /* the configuration allows it where it may be */
         .keep_truncated = true,
     };
+    crash_point("webhook-before");
     struct http_transfer *transfer = http_start(http, &request, on_response, post);
+    crash_point("webhook-after");
     explicit_bzero(url, strlen(url));
     free(url);
     return transfer;

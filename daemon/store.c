@@ -1,5 +1,7 @@
 #include "store_private.h"
 
+#include "crash_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -353,6 +355,7 @@ void store_close(struct store *store)
 
 bool store_begin(struct store *store)
 {
+    crash_point("begin");
     return store_run(store, store_statement(store, SQL_BEGIN));
 }
 
@@ -369,7 +372,10 @@ void store_rollback(struct store *store)
 
 bool store_commit(struct store *store)
 {
-    if (store_run(store, store_statement(store, SQL_COMMIT)))
+    crash_point("commit-before");
+    bool fine = store_run(store, store_statement(store, SQL_COMMIT));
+    crash_point("commit-after");
+    if (fine)
         return true;
     store_rollback(store);
     return false;

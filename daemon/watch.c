@@ -1,6 +1,7 @@
 #include "watch.h"
 
 #include "api_headers.h"
+#include "crash_point.h"
 #include "log.h"
 #include "random.h"
 #include "watch_store.h"
@@ -354,6 +355,7 @@ static void on_answer(void *user, const struct http_response *response)
     struct family_watch *family = flight->family;
     struct watch *watch = family->watch;
     unsigned slot = flight->slot;
+    crash_point("answer");
     *find_flight(watch, flight) = flight->next;
     free(flight);
     if (response->error == HTTP_CANCELLED || watch->closed)
@@ -379,7 +381,9 @@ static bool send_request(struct watch *watch, struct family_watch *family,
         .allow_http = true, /* the configuration allows it to loopback only */
     };
     *flight = (struct flight){.family = family, .slot = wanted->slot, .next = watch->flights};
+    crash_point("request-before");
     flight->transfer = http_start(watch->shared.http, &request, on_answer, flight);
+    crash_point("request-after");
     if (!flight->transfer) {
         free(flight);
         return false;

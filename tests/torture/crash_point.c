@@ -1,0 +1,41 @@
+/*
+ * The crash points' other half, in MODE=torture only. KLV_CRASH="NAME:N" kills the process when it passes the
+ * point NAME ("any": each of them counts) for the Nth time, as kill -9 does. KLV_CRASH_LOG names a file that
+ * gets a line per passage, so that a test can know that a point is passed at all.
+ */
+#include "../../daemon/crash_point.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void note(const char *name)
+{
+    const char *path = getenv("KLV_CRASH_LOG");
+    int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd < 0)
+        return;
+    if (write(fd, name, strlen(name)) < 0 || write(fd, "\n", 1) < 0)
+        abort();
+    close(fd);
+}
+
+/* Points are passed by the loop and by the journal's thread. */
+void crash_point(const char *name)
+{
+    static atomic_long passed;
+    const char *wanted = getenv("KLV_CRASH");
+    const char *colon = wanted ? strchr(wanted, ':') : NULL;
+    note(name);
+    if (!colon)
+        return;
+    size_t len = (size_t)(colon - wanted);
+    bool is_any = len == 3 && strncmp(wanted, "any", len) == 0;
+    bool is_it = is_any || (strlen(name) == len && strncmp(name, wanted, len) == 0);
+    if (is_it && atomic_fetch_add(&passed, 1) + 1 == atol(colon + 1))
+        kill(getpid(), SIGKILL);
+}
