@@ -364,6 +364,14 @@ void delivery_figures(const struct delivery *delivery, int64_t *ret_waiting, int
         *ret_webhooks_off += hook_is_off(delivery->hooks[i]);
 }
 
+bool delivery_webhook_is_off(const struct delivery *delivery, const char *name, bool *ret)
+{
+    const struct hook *hook = find_hook(delivery, name);
+    if (hook)
+        *ret = hook_is_off(hook);
+    return hook;
+}
+
 /* ---- the end ---- */
 
 void delivery_close(struct delivery *delivery)

@@ -15,6 +15,10 @@
 #include "store.h"
 #include "../lib/config.h"
 
+/* How sinks are called in the store: the journal, and a webhook by its name. */
+#define SINK_JOURNAL     "journal"
+#define SINK_HOOK_PREFIX "hook:"
+
 struct delivery;
 
 /*
@@ -56,6 +60,9 @@ void delivery_on_quiet(struct delivery *delivery, void (*quiet)(void *user), voi
 /* Figures for STATUS, over all sinks; counted anew at most once a second. */
 void delivery_figures(const struct delivery *delivery, int64_t *ret_waiting, int64_t *ret_dead,
                       size_t *ret_webhooks_off);
+
+/* Whether a webhook answered that it is gone, and gets nothing until the next reload. False: there is none of the name. */
+bool delivery_webhook_is_off(const struct delivery *delivery, const char *name, bool *ret);
 
 /* Stop sending: nothing new starts; what is in flight is given up by http_close and is sent again by the next
  * run. Idempotent. */

@@ -6,9 +6,7 @@
 #include "../lib/signature.h"
 
 /* Sinks as the store knows them: this, and the prefix with a webhook's name. */
-#define SINK_JOURNAL     "journal"
-#define SINK_HOOK_PREFIX "hook:"
-#define SINK_SIZE        sizeof(((struct stored_delivery *)NULL)->sink)
+#define SINK_SIZE sizeof(((struct stored_delivery *)NULL)->sink)
 
 /* Events for the journal in one go, and given-up deliveries of a webhook in one look. */
 #define DELIVERY_BATCH  64

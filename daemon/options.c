@@ -8,41 +8,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct option_help {
-    char letter; /* unique; also the short option where `has_short` */
-    bool has_short;
-    const char *name;
-    const char *value; /* NULL: takes none */
-    const char *text;
-};
+#define PLACE(member) offsetof(struct options, member)
 
-static const struct option_help option_helps[] = {
-    {'c', true, "config", "FILE", "configuration (default " DEFAULT_CONFIG ")"},
-    {'s', true, "state", "DIR", "state directory (default $STATE_DIRECTORY, else " DEFAULT_STATE ")"},
-    {'j', true, "json", NULL, "JSON on stdout, nothing else"},
-    {'o', false, "online", NULL, "also try each key and family with one request"},
-    {'N', false, "no-journal", NULL, "events as readable lines on stderr, also where there is a journal"},
-    {'d', false, "debug", NULL, "say more on stderr"},
-    {'S', false, "since", "TIME", "only events since: 2026-11-24, 2026-11-24T09:00:00Z, or 2h ago as 2h"},
-    {'U', false, "until", "TIME", "only events until"},
-    {'J', false, "job", "ID", "only this job's events"},
-    {'k', false, "kind", "GLOB", "only these kinds, as in 'job.*'"},
-    {'a', true, "account", "NAME", "only this account's events"},
-    {'n', true, "lines", "N", "only the newest N"},
-    {'f', true, "follow", NULL, "go on with new events as they come"},
-    {'h', true, "help", NULL, "this text"},
-    {'V', true, "version", NULL, "the version"},
+const struct option_type option_types[] = {
+    {'c', true, "config", "FILE", WORD_FILE, PLACE(config), "configuration (default " DEFAULT_CONFIG ")"},
+    {'s', true, "state", "DIR", WORD_DIRECTORY, PLACE(state),
+     "state directory (default $STATE_DIRECTORY, else " DEFAULT_STATE ")"},
+    {'a', true, "account", "NAME", WORD_ACCOUNT, PLACE(account), "only this account; * and ? match"},
+    {'F', false, "family", "TYPE", WORD_FAMILY, PLACE(family), "only this job type, as in 'catalog-item-*'"},
+    {'T', false, "status", "STATE", WORD_STATUS, PLACE(status),
+     "only active, queued, processing, complete, cancelled, other, inactive"},
+    {'E', false, "failed", NULL, WORD_NONE, PLACE(failed), "only jobs of which items failed"},
+    {'L', false, "stalled", NULL, WORD_NONE, PLACE(stalled), "only jobs that have not moved for a while"},
+    {'O', false, "sort", "ORDER", WORD_ORDER, PLACE(sort),
+     "usual, created, finished, failed, total, progress, id"},
+    {'r', true, "reverse", NULL, WORD_NONE, PLACE(reverse), "the other way round"},
+    {'S', false, "since", "TIME", WORD_TIME, PLACE(since),
+     "only since: 2h (ago), today, 09:30, 2026-11-24, '2026-11-24 09:00'"},
+    {'U', false, "until", "TIME", WORD_TIME, PLACE(until), "only until"},
+    {'J', false, "job", "ID", WORD_JOB, PLACE(job), "only this job's, by its id or how that begins"},
+    {'k', false, "kind", "KIND", WORD_EVENT_KIND, PLACE(kind), "only these kinds, as in 'job.*,api.*'"},
+    {'p', true, "priority", "LEVEL", WORD_PRIORITY, PLACE(priority),
+     "only this one and worse, as in warning"},
+    {'D', false, "deliveries", NULL, WORD_NONE, PLACE(deliveries), "with how each sink took each event"},
+    {'n', true, "lines", "N", WORD_COUNT, PLACE(lines), "so many, or all"},
+    {'f', true, "follow", NULL, WORD_NONE, PLACE(follow), "go on, until Ctrl-C"},
+    {'u', false, "utc", NULL, WORD_NONE, PLACE(utc), "times in UTC, not in local time"},
+    {'j', true, "json", NULL, WORD_NONE, PLACE(json), "JSON on stdout, nothing else"},
+    {'o', false, "online", NULL, WORD_NONE, PLACE(online), "also try each key and family with one request"},
+    {'N', false, "no-journal", NULL, WORD_NONE, PLACE(no_journal),
+     "events as readable lines on stderr, also where there is a journal"},
+    {'d', false, "debug", NULL, WORD_NONE, PLACE(debug), "say more on stderr"},
+    {'h', true, "help", NULL, WORD_NONE, 0, "this text"},
+    {'V', true, "version", NULL, WORD_NONE, 0, "the version"},
 };
-enum { N_OPTIONS = sizeof option_helps / sizeof *option_helps };
+enum { N_OPTIONS = sizeof option_types / sizeof *option_types };
+const size_t n_option_types = N_OPTIONS;
 
-static void print_options(const char *allowed)
+bool command_allows(const struct command *command, const struct option_type *option)
+{
+    return strchr(command->allowed, option->letter) || strchr("hV", option->letter);
+}
+
+/* ---- help ---- */
+
+static void print_options(const struct command *command)
 {
     puts("\nOptions:");
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option_help *o = &option_helps[i];
-        if (!strchr(allowed, o->letter) && !strchr("hV", o->letter))
-            continue;
+        const struct option_type *o = &option_types[i];
         char left[40];
+        if (!command_allows(command, o))
+            continue;
         snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->has_short ? '-' : ' ',
                  o->has_short ? o->letter : ' ', o->has_short ? "," : " ", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
@@ -58,24 +75,44 @@ static void print_help(void)
          "Usage: klv-jobwatch COMMAND [OPTIONS]\n"
          "\n"
          "Commands:");
-    for (size_t i = 0; i < n_commands; i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    for (size_t i = 0; i < n_commands; i++) {
+        if (commands[i].summary)
+            printf("  %-13s %s\n", commands[i].name, commands[i].summary);
+    }
     puts("\n"
          "First steps: put the API key into /etc/klv-jobwatch/api-key, readable by root only,\n"
-         "try `CREDENTIALS_DIRECTORY=/etc/klv-jobwatch klv-jobwatch check --online`, then `systemctl enable "
-         "--now klv-jobwatch`.\n"
-         "`klv-jobwatch COMMAND --help` lists a command's options. More: man 8 klv-jobwatch, man 5 "
-         "klv-jobwatch.conf.");
+         "try `CREDENTIALS_DIRECTORY=/etc/klv-jobwatch klv-jobwatch check --online`, then\n"
+         "`systemctl enable --now klv-jobwatch`, and look: `klv-jobwatch status`.\n"
+         "`klv-jobwatch COMMAND --help` has a command's options and examples. More: man 8 klv-jobwatch,\n"
+         "man 5 klv-jobwatch.conf.");
+}
+
+/* "  klv-jobwatch LINE" for each line. */
+static void print_examples(const char *examples)
+{
+    puts("\nExamples:");
+    for (const char *at = examples; *at;) {
+        size_t len = strcspn(at, "\n");
+        printf("  klv-jobwatch %.*s\n", (int)len, at);
+        at += len + (at[len] == '\n');
+    }
 }
 
 static void print_command_help(const struct command *command)
 {
-    printf("klv-jobwatch %s: %s\n\nUsage: klv-jobwatch %s [OPTIONS]\n", command->name, command->summary,
-           command->name);
-    print_options(command->allowed);
+    printf("klv-jobwatch %s: %s\n\nUsage: klv-jobwatch %s [OPTIONS]%s%s\n", command->name,
+           command->summary ? command->summary : "", command->name, command->arguments ? " " : "",
+           command->arguments ? command->arguments : "");
+    if (command->more[0])
+        printf("\n%s\n", command->more);
+    print_options(command);
+    if (command->examples[0])
+        print_examples(command->examples);
 }
 
-static const struct command *find_command(const char *name)
+/* ---- mistakes ---- */
+
+const struct command *command_find(const char *name)
 {
     for (size_t i = 0; i < n_commands; i++) {
         if (strcmp(commands[i].name, name) == 0)
@@ -86,10 +123,12 @@ static const struct command *find_command(const char *name)
 
 static void complain_command(const char *name)
 {
-    const char *names[16];
+    const char *names[32];
     size_t n = 0;
-    for (; n < n_commands && n < sizeof names / sizeof *names; n++)
-        names[n] = commands[n].name;
+    for (size_t i = 0; i < n_commands && n < sizeof names / sizeof *names; i++) {
+        if (commands[i].summary)
+            names[n++] = commands[i].name;
+    }
     const char *close = closest(name, names, n);
     fprintf(stderr, "klv-jobwatch: unknown command \"%s\"%s%s%s; `klv-jobwatch --help` lists them\n", name,
             close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
@@ -100,8 +139,8 @@ static void complain_option(const struct command *command, const char *word)
     const char *names[N_OPTIONS];
     size_t n = 0;
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        if (strchr(command->allowed, option_helps[i].letter))
-            names[n++] = option_helps[i].name;
+        if (command_allows(command, &option_types[i]))
+            names[n++] = option_types[i].name;
     }
     const char *close = strncmp(word, "--", 2) == 0 ? closest(word + 2, names, n) : NULL;
     fprintf(stderr, "klv-jobwatch %s: unknown option \"%s\"%s%s%s; `klv-jobwatch %s --help` lists them\n",
@@ -109,11 +148,36 @@ static void complain_option(const struct command *command, const char *word)
             command->name);
 }
 
+bool options_choose(const char *option, const char *value, const char *const *words, size_t n, size_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(words[i], value) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    const char *close = closest(value, words, n);
+    fprintf(stderr, "klv-jobwatch: --%s \"%s\": ", option, value);
+    if (close)
+        fprintf(stderr, "did you mean \"%s\"? ", close);
+    fputs("It takes ", stderr);
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", words[i]);
+    fputc('\n', stderr);
+    return false;
+}
+
+/* ---- reading ---- */
+
 static bool read_count(const char *text, size_t *ret)
 {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
+    if (strcmp(text, "all") == 0) {
+        *ret = LINES_ALL;
+        return true;
+    }
     if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 1000000)
         return false;
     *ret = value;
@@ -122,52 +186,20 @@ static bool read_count(const char *text, size_t *ret)
 
 static bool take_option(const struct command *command, int letter, const char *value, struct options *ret)
 {
-    switch (letter) {
-    case 'c':
-        ret->config = value;
-        return true;
-    case 's':
-        ret->state = value;
-        return true;
-    case 'j':
-        ret->json = true;
-        return true;
-    case 'o':
-        ret->online = true;
-        return true;
-    case 'N':
-        ret->no_journal = true;
-        return true;
-    case 'd':
-        ret->debug = true;
-        return true;
-    case 'f':
-        ret->follow = true;
-        return true;
-    case 'S':
-        ret->since = value;
-        return true;
-    case 'U':
-        ret->until = value;
-        return true;
-    case 'J':
-        ret->job = value;
-        return true;
-    case 'k':
-        ret->kind = value;
-        return true;
-    case 'a':
-        ret->account = value;
-        return true;
-    case 'n':
-        if (read_count(value, &ret->last))
-            return true;
-        fprintf(stderr, "klv-jobwatch %s: --lines takes a number from 1 to 1000000, not \"%s\"\n",
-                command->name, value);
-        return false;
-    default:
+    const struct option_type *option = option_types;
+    while (option->letter != letter)
+        option++;
+    void *place = (char *)ret + option->place;
+    if (option->kind == WORD_NONE)
+        *(bool *)place = true;
+    else if (option->kind != WORD_COUNT)
+        *(const char **)place = value;
+    else if (!read_count(value, place)) {
+        fprintf(stderr, "klv-jobwatch %s: --%s takes a number from 1 to 1000000, or \"all\", not \"%s\"\n",
+                command->name, option->name, value);
         return false;
     }
+    return true;
 }
 
 /* getopt_long's tables for the options that this command takes. */
@@ -175,8 +207,8 @@ static void make_tables(const struct command *command, struct option *longs, cha
 {
     *shorts++ = ':';
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option_help *o = &option_helps[i];
-        if (!strchr(command->allowed, o->letter) && o->letter != 'h' && o->letter != 'V')
+        const struct option_type *o = &option_types[i];
+        if (!command_allows(command, o))
             continue;
         *longs++ = (struct option){o->name, o->value ? required_argument : no_argument, NULL, o->letter};
         if (!o->has_short)
@@ -187,6 +219,17 @@ static void make_tables(const struct command *command, struct option *longs, cha
     }
     *longs = (struct option){0};
     *shorts = '\0';
+}
+
+static bool take_arguments(const struct command *command, int argc, char **argv, struct options *ret)
+{
+    ret->arguments = argv + optind;
+    ret->n_arguments = (size_t)(argc - optind);
+    if (ret->n_arguments <= command->max_arguments)
+        return true;
+    fprintf(stderr, "klv-jobwatch %s: takes no argument \"%s\"; `klv-jobwatch %s --help` shows its usage\n",
+            command->name, ret->arguments[command->max_arguments], command->name);
+    return false;
 }
 
 /* The options behind the command word. False: *ret_code says how to end. */
@@ -222,18 +265,29 @@ static bool read_options(const struct command *command, int argc, char **argv, s
         if (!take_option(command, letter, optarg, ret))
             return false;
     }
-    if (optind == argc)
-        return true;
-    fprintf(stderr, "klv-jobwatch %s: takes no argument \"%s\"\n", command->name, argv[optind]);
-    return false;
+    return take_arguments(command, argc, argv, ret);
+}
+
+/* `help` and `help COMMAND`. */
+static int help(int argc, char **argv)
+{
+    const struct command *command = argc > 2 ? command_find(argv[2]) : NULL;
+    if (argc > 2 && !command) {
+        complain_command(argv[2]);
+        return EXIT_USAGE;
+    }
+    if (command)
+        print_command_help(command);
+    else
+        print_help();
+    return argc > 1 ? EXIT_FINE : EXIT_USAGE;
 }
 
 const struct command *options_read(int argc, char **argv, struct options *ret, int *ret_code)
 {
-    const char *word = argc > 1 ? argv[1] : "--help";
+    const char *word = argc > 1 ? argv[1] : "help";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        print_help();
-        *ret_code = argc > 1 ? EXIT_FINE : EXIT_USAGE;
+        *ret_code = help(argc, argv);
         return NULL;
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
@@ -241,7 +295,7 @@ const struct command *options_read(int argc, char **argv, struct options *ret, i
         *ret_code = EXIT_FINE;
         return NULL;
     }
-    const struct command *command = find_command(word);
+    const struct command *command = command_find(word);
     if (!command) {
         complain_command(word);
         *ret_code = EXIT_USAGE;

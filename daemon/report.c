@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "process.h"
+
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +87,21 @@ static struct json_object *account_json(const struct watch *watch, struct now no
     return account;
 }
 
+static struct json_object *webhooks_json(const struct app *app)
+{
+    bool off;
+    struct json_object *webhooks = json_object_new_array();
+    for (size_t i = 0; webhooks && i < app->config->n_webhooks; i++) {
+        struct json_object *webhook = json_object_new_object();
+        const char *name = app->config->webhooks[i].name;
+        json_object_object_add(webhook, "name", json_object_new_string(name));
+        if (delivery_webhook_is_off(app->delivery, name, &off))
+            json_object_object_add(webhook, "off", json_object_new_boolean(off));
+        json_object_array_add(webhooks, webhook);
+    }
+    return webhooks;
+}
+
 static struct json_object *report_json(const struct app *app)
 {
     struct now now = loop_now(app->loop);
@@ -96,9 +113,11 @@ static struct json_object *report_json(const struct app *app)
         return NULL;
     }
     json_object_object_add(report, "pid", json_object_new_int64(getpid()));
+    json_object_object_add(report, "started", json_object_new_int64(process_started(getpid())));
     json_object_object_add(report, "version", json_object_new_string(JOBWATCH_VERSION));
     json_object_object_add(report, "at_ms", json_object_new_int64(now.wall.ms));
     json_object_object_add(report, "accounts", accounts);
+    json_object_object_add(report, "webhooks", webhooks_json(app));
     for (size_t i = 0; i < app->n_watches; i++) {
         struct json_object *account = account_json(app->watches[i], now);
         if (account)

@@ -65,6 +65,10 @@ static const char *const migrations[] = {
     "CREATE INDEX deliveries_due ON deliveries (sink, next_at, event) WHERE state = 0;"
     "CREATE INDEX deliveries_order ON deliveries (sink, order_key, event) WHERE state = 0;"
     "CREATE INDEX deliveries_dead ON deliveries (sink) WHERE state = 2;",
+    /* So that `jobs` and `status` need not look at each of a million jobs. */
+    "CREATE INDEX jobs_newest ON jobs (watch, created_at);"
+    "CREATE INDEX jobs_unfinished ON jobs (watch, status, created_at) WHERE status <> 'complete';"
+    "CREATE INDEX jobs_with_failures ON jobs (watch, created_at) WHERE failed > 0;",
 };
 enum { VERSION = sizeof migrations / sizeof *migrations };
 
@@ -408,8 +412,6 @@ char *store_note_get(struct store *store, const char *key)
     return text;
 }
 
-#define MARK_KEY "time"
-
 static int64_t clamp(int64_t value, int64_t least, int64_t most)
 {
     return value < least ? least : value > most ? most : value;
@@ -420,7 +422,7 @@ int64_t store_timeline(struct store *store, const char *boot_id, int64_t monoton
 {
     char boot[64] = "";
     long long monotonic = 0, wall_then = 0, line = 0;
-    char *mark = store_note_get(store, MARK_KEY);
+    char *mark = store_note_get(store, STORE_MARK_KEY);
     snprintf(store->boot_id, sizeof store->boot_id, "%s", boot_id);
     bool known = mark && sscanf(mark, "%63s %lld %lld %lld", boot, &monotonic, &wall_then, &line) == 4;
     free(mark);
@@ -443,7 +445,7 @@ bool store_mark(struct store *store, struct now now)
     char mark[160];
     snprintf(mark, sizeof mark, "%s %lld %lld %lld", store->boot_id[0] ? store->boot_id : "unknown",
              (long long)monotonic_now(), (long long)now.wall.ms, (long long)now.mono.ms);
-    return store_note_put(store, MARK_KEY, mark);
+    return store_note_put(store, STORE_MARK_KEY, mark);
 }
 
 /* ---- watches, conditions, ledger ---- */

@@ -153,23 +153,6 @@ bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, siz
  * At most `max` a call. */
 bool store_prune(struct store *store, wall_time before, size_t max, size_t *ret_removed);
 
-/* Reading for commands: events newest last, filtered; any filter may be NULL / WALL_NONE / 0. */
-struct event_query {
-    const char *account;
-    const char *job_id;
-    const char *kind_glob; /* SQLite GLOB */
-    wall_time since;
-    wall_time until;
-    int64_t after_seq; /* only newer ones, for --follow */
-    size_t last;       /* only the newest N; 0: all */
-};
-bool store_events_query(struct store *store, const struct event_query *query,
-                        bool (*each)(void *user, int64_t seq, const struct event *event), void *user);
-
-/* Figures for `status`, by status word. */
-bool store_job_counts(struct store *store, int64_t watch, int64_t *ret_total, int64_t *ret_active,
-                      int64_t *ret_failed);
-
 /* A text the daemon leaves for the commands under a key (its plan, problems); overwritten each time. */
 bool store_note_put(struct store *store, const char *key, const char *text);
 char *store_note_get(struct store *store, const char *key); /* malloc'd; NULL absent or failed */

@@ -226,30 +226,6 @@ struct event *store_event_load(struct store *store, int64_t seq)
     return NULL;
 }
 
-bool store_events_query(struct store *store, const struct event_query *query,
-                        bool (*each)(void *user, int64_t seq, const struct event *event), void *user)
-{
-    bool fine = false, go_on = true;
-    sqlite3_stmt *s = store_statement(store, SQL_EVENTS_QUERY);
-    if (!s)
-        return false;
-    sqlite3_bind_int64(s, 1, query->after_seq);
-    bind_text(s, 2, query->account);
-    bind_text(s, 3, query->job_id);
-    bind_text(s, 4, query->kind_glob);
-    bind_wall(s, 5, query->since);
-    bind_wall(s, 6, query->until);
-    sqlite3_bind_int64(s, 7, query->last ? (int64_t)query->last : -1);
-    while (go_on && store_row(store, s, &fine)) {
-        int64_t seq = sqlite3_column_int64(s, 0);
-        struct event *event = read_event(store, s);
-        go_on = event && load_errors(store, seq, event) && each(user, seq, event);
-        event_free(event);
-    }
-    sqlite3_reset(s);
-    return fine && go_on;
-}
-
 bool store_prune(struct store *store, wall_time before, size_t max, size_t *ret_removed)
 {
     sqlite3_stmt *s = store_statement(store, SQL_PRUNE);

@@ -86,20 +86,3 @@ bool store_jobs_load(struct store *store, int64_t watch,
     sqlite3_reset(s);
     return fine && go_on;
 }
-
-bool store_job_counts(struct store *store, int64_t watch, int64_t *ret_total, int64_t *ret_active,
-                      int64_t *ret_failed)
-{
-    bool fine;
-    sqlite3_stmt *s = store_statement(store, SQL_JOB_COUNTS);
-    if (!s)
-        return false;
-    sqlite3_bind_int64(s, 1, watch);
-    if (!store_row(store, s, &fine))
-        return false;
-    *ret_total = sqlite3_column_int64(s, 0);
-    *ret_active = sqlite3_column_int64(s, 1);
-    *ret_failed = sqlite3_column_int64(s, 2);
-    sqlite3_reset(s);
-    return true;
-}

@@ -6,6 +6,9 @@
 
 #include <sqlite3.h>
 
+/* The note that holds the time line's last mark. */
+#define STORE_MARK_KEY "time"
+
 /* The columns of an event behind its seq, in the order in which store_events.c reads them. */
 #define EVENT_COLUMNS                                                                                        \
     "id, kind, priority, at, account, family, job_id, status, total, completed, failed, skipped, "           \
@@ -26,7 +29,6 @@ enum statement {
     SQL_JOB_PUT,
     SQL_JOB_REMOVE,
     SQL_JOBS_LOAD,
-    SQL_JOB_COUNTS,
     SQL_CONDITION_PUT,
     SQL_CONDITION_REMOVE,
     SQL_CONDITIONS_LOAD,
@@ -36,7 +38,6 @@ enum statement {
     SQL_EVENT_LOAD,
     SQL_EVENT_HOLD,
     SQL_EVENTS_WAITING,
-    SQL_EVENTS_QUERY,
     SQL_ERRORS_CLEAR,
     SQL_ERROR_ADD,
     SQL_ERRORS_LOAD,

@@ -19,8 +19,6 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_JOBS_LOAD] = "SELECT id, status, total, completed, failed, skipped, created_at, completed_at, "
                       "expires_at, moved_at,"
                       " gone_at, failures_told, told, anomalies, revivals FROM jobs WHERE watch = ?1",
-    [SQL_JOB_COUNTS] = "SELECT count(*), count(*) FILTER (WHERE status IN ('queued', 'processing')),"
-                       " count(*) FILTER (WHERE failed > 0) FROM jobs WHERE watch = ?1",
     [SQL_CONDITION_PUT] =
         "INSERT OR REPLACE INTO conditions (account, family, kind, since, since_wall, told, reminders, note)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -42,11 +40,6 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_EVENT_HOLD] = "UPDATE events SET waits = ?2 WHERE seq = ?1",
     [SQL_EVENTS_WAITING] =
         "SELECT seq, job_id FROM events WHERE waits AND account = ?1 AND family = ?2 ORDER BY seq",
-    [SQL_EVENTS_QUERY] =
-        "SELECT * FROM (SELECT seq, " EVENT_COLUMNS " FROM events"
-        " WHERE seq > ?1 AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR job_id = ?3)"
-        " AND (?4 IS NULL OR kind GLOB ?4) AND (?5 IS NULL OR at >= ?5) AND (?6 IS NULL OR at <= ?6)"
-        " ORDER BY seq DESC LIMIT ?7) ORDER BY seq",
     [SQL_ERRORS_CLEAR] = "DELETE FROM event_errors WHERE event = ?1",
     [SQL_ERROR_ADD] =
         "INSERT INTO event_errors (event, n, code, title, detail, pointer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -616,10 +616,14 @@ static struct json_object *family_json(const struct watch *watch, size_t i, stru
     put_int(object, "last_good_ms", wall_is_none(state->last_good) ? 0 : state->last_good.ms);
     put_int(object, "next_ms", report.next.ms == MONO_NEVER.ms ? 0 : report.next.ms + to_wall);
     put_int(object, "next_full_ms", report.next_full.ms == MONO_NEVER.ms ? 0 : report.next_full.ms + to_wall);
+    put_int(object, "last_active_ms", report.last_active.ms <= 0 ? 0 : report.last_active.ms + to_wall);
     put_int(object, "period_ms", report.period);
+    put_int(object, "blocked_until_ms", mono_max(report.usage.blocked_until, now.mono).ms + to_wall);
     put_int(object, "spent", report.usage.in_last_minute);
     put_int(object, "share", report.usage.steady);
     put_int(object, "share_now", report.usage.steady_now);
+    put_int(object, "limit", report.usage.limit);
+    put_int(object, "remaining", report.usage.remaining);
     put_int(object, "requests", (int64_t)report.requests);
     return object;
 }

@@ -40,6 +40,7 @@ struct server_window {
     mono_time ends;
     mono_time hold; /* it is used up: nothing before this */
     int64_t limit;
+    int64_t remaining;
     double others;      /* what other clients will have used by its end */
     double others_last; /* in the window before */
 };
@@ -305,6 +306,7 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     w->known = true;
     w->seen = now;
     w->limit = h->limit;
+    w->remaining = h->remaining;
     mono_time began = mono_add(w->ends, -MINUTE);
     int64_t elapsed = mono_diff(now, began);
     double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, began);
@@ -339,6 +341,8 @@ struct budget_usage budget_usage(const struct budget *budget, mono_time now)
         .steady = budget->limits.steady,
         .steady_now = steady_now(budget, now),
         .burst_now = burst_now(budget),
+        .limit = budget->window.known ? budget->window.limit : 0,
+        .remaining = budget->window.known ? budget->window.remaining : 0,
         .blocked_until = blocked_until(budget),
     };
 }

@@ -75,6 +75,8 @@ struct budget_usage {
     uint32_t steady;         /* our full share */
     uint32_t steady_now;     /* the effective share as of now, after 429s and yielding */
     uint32_t burst_now;
+    int64_t limit;           /* the account's steady limit as the server said last, 0: it has not yet */
+    int64_t remaining;       /* what was left of it then */
     mono_time blocked_until; /* a 429 or a used-up server window in force, else a time <= now */
 };
 struct budget_usage budget_usage(const struct budget *budget, mono_time now);

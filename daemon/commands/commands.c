@@ -1,11 +1,54 @@
 #include "commands.h"
 
 const struct command commands[] = {
-    {"run", "watch, in the foreground (what the systemd unit starts)", "csdN", command_run},
-    {"once", "one full sweep against the stored state, tell and deliver what changed, exit", "csjd",
-     command_once},
-    {"check", "read configuration and secrets, print what is in effect", "co", command_check},
-    {"status", "what the daemon sees and does: accounts, sweeps, queues, problems", "csj", command_status},
-    {"events", "the recorded events", "csjSUJkanf", command_events},
+    {
+        .name = "run",
+        .summary = "watch, in the foreground (what the systemd unit starts)",
+        .allowed = "csdN",
+        .more = "",
+        .examples = "run --no-journal --state /tmp/state   # try it by hand: alerts are lines on stderr",
+        .run = command_run,
+    },
+    {
+        .name = "once",
+        .summary = "one full sweep against the stored state, tell and deliver what changed, exit",
+        .allowed = "csjd",
+        .more = "",
+        .examples = "once --json --state /var/lib/klv-jobwatch-cron   # from cron, without the daemon",
+        .run = command_once,
+    },
+    {
+        .name = "check",
+        .summary = "read configuration and secrets, print what is in effect",
+        .allowed = "co",
+        .more = "",
+        .examples = "check                        # all errors of the configuration, with file and line\n"
+                    "check --online               # ask the API too, once per account and job type",
+        .run = command_check,
+    },
+    {
+        .name = "status",
+        .summary = "is it working, is anything wrong, what will it do next",
+        .allowed = "csaFfuj",
+        .more = "Ends with 0 when all is well, with 1 when it does not run or something keeps it from seeing "
+                "or telling.",
+        .examples = "status                       # one screen\n"
+                    "status --follow              # the same, live\n"
+                    "status --account main        # each job type of one account among many\n"
+                    "status --json | jq .problems # for scripts",
+        .run = command_status,
+    },
+    {
+        .name = "events",
+        .summary = "what was told, as journalctl shows the journal",
+        .allowed = "csaFSUJkpDnfuj",
+        .more = "",
+        .examples = "events --since today         # since midnight\n"
+                    "events -f                    # as they come\n"
+                    "events -p warning -n 20      # the newest 20 warnings and worse\n"
+                    "events --job 01GSQPBF74KQ5YTDEPP41T1BZH --deliveries\n"
+                    "events --kind 'job.completed*' --since 2h --json | jq .job.id",
+        .run = command_events,
+    },
 };
 const size_t n_commands = sizeof commands / sizeof *commands;

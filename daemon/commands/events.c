@@ -1,91 +1,219 @@
-/* events: the recorded events, from the store, read-only. */
-#include "commands.h"
+/* events: the recorded events, as journalctl(1) shows the journal's. */
+#include "delivery_text.h"
+#include "event_line.h"
 
 #include "../log.h"
-#include "../store.h"
 #include "../time_option.h"
+#include "../../lib/closest.h"
+#include "../../lib/config.h"
 #include "../../lib/render.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
-/* How often --follow looks for more. */
-#define FOLLOW_MS 500
+/* How often --follow looks for more, in ms. */
+#define FOLLOW_EVERY 500
+/* With --follow and nothing else, so many old ones go before. */
+#define FOLLOW_LINES 10
 
 struct printing {
-    bool json;
-    bool broken; /* nobody reads any more, or no memory */
+    struct view *view;
+    struct event_query query;
+    FILE *out;
     int64_t last_seq;
+    size_t shown;
+    bool store_fails;
 };
+
+static bool print_delivery(void *user, const struct stored_delivery *row)
+{
+    struct printing *printing = user;
+    char *text = delivery_text(printing->view, row);
+    if (!text)
+        return false;
+    fprintf(printing->out, "    %s\n", text);
+    free(text);
+    return true;
+}
+
+struct array {
+    const struct view *view;
+    struct json_object *json;
+};
+
+static bool add_delivery(void *user, const struct stored_delivery *row)
+{
+    struct array *array = user;
+    array->json = json_out_append(array->json, delivery_json(array->view, row));
+    return array->json;
+}
+
+/* The event as `once --json` tells it; with --deliveries how it went to each sink. */
+static bool print_json(struct printing *printing, int64_t seq, const struct event *event)
+{
+    char *line = NULL;
+    if (!printing->view->options->deliveries) {
+        line = render_json_line(event);
+    } else {
+        struct array array = {printing->view, json_object_new_array()};
+        char *plain = render_json_line(event);
+        struct json_out whole = {.json = plain ? json_tokener_parse(plain) : NULL};
+        whole.failed = !whole.json;
+        free(plain);
+        if (!store_read_deliveries(printing->view->store, seq, add_delivery, &array))
+            printing->store_fails = true;
+        json_out_put(&whole, "deliveries", array.json);
+        line = json_out_take(&whole);
+    }
+    if (line)
+        fprintf(printing->out, "%s\n", line);
+    free(line);
+    return line != NULL;
+}
 
 static bool print_event(void *user, int64_t seq, const struct event *event)
 {
     struct printing *printing = user;
-    char *line = printing->json ? render_json_line(event) : render_line(event);
+    const struct options *options = printing->view->options;
+    bool fine = options->json ? print_json(printing, seq, event)
+                              : event_line(&printing->view->terminal, event, 0, printing->out);
+    if (fine && options->deliveries && !options->json &&
+        !store_read_deliveries(printing->view->store, seq, print_delivery, printing))
+        printing->store_fails = true;
     printing->last_seq = seq;
-    printing->broken = !line || puts(line) == EOF;
-    free(line);
-    return !printing->broken;
+    printing->shown++;
+    return fine && !printing->store_fails && !ferror(printing->out);
 }
 
-static bool read_times(const struct options *options, struct event_query *query)
+static bool draw(struct view *view, void *user, FILE *out)
 {
-    wall_time now = time_option_now();
-    query->since = query->until = WALL_NONE;
-    if (options->since && !time_option_parse(options->since, now, &query->since)) {
-        log_error("--since \"%s\": give a time as 2026-11-24, 2026-11-24T09:00:00Z, or 30m, 2h, 3d ago",
-                  options->since);
-        return false;
-    }
-    if (options->until && !time_option_parse(options->until, now, &query->until)) {
-        log_error("--until \"%s\": give a time as 2026-11-24, 2026-11-24T09:00:00Z, or 30m, 2h, 3d ago",
-                  options->until);
-        return false;
-    }
-    return true;
+    struct printing *printing = user;
+    printing->out = out;
+    return store_read_events(view->store, &printing->query, print_event, printing) && !printing->store_fails;
 }
 
 /* Newer events as they come, until Ctrl-C or until the reader of a pipe is gone. */
-static bool follow(struct store *store, struct event_query *query, struct printing *printing)
+static int follow(struct view *view, struct printing *printing)
 {
-    struct pollfd reader = {.fd = STDOUT_FILENO, .events = 0};
-    query->last = 0;
-    query->until = WALL_NONE;
-    for (;;) {
-        fflush(stdout);
-        if (poll(&reader, 1, FOLLOW_MS) > 0 && reader.revents & (POLLERR | POLLHUP))
-            return true;
-        query->after_seq = printing->last_seq;
-        if (!store_events_query(store, query, print_event, printing))
-            return printing->broken;
+    struct terminal plain = {0};
+    struct live live;
+    bool fine = true;
+    if (!live_begin(&live, &plain)) {
+        log_error("cannot listen for signals");
+        return EXIT_FAILED;
     }
+    if (printing->last_seq == 0)
+        fine = store_read_last_seq(view->store, &printing->last_seq);
+    printing->query.last = 0;
+    while (fine && view_wait_change(view, &live, FOLLOW_EVERY)) {
+        printing->query.after_seq = printing->last_seq;
+        fine = draw(view, printing, stdout);
+        if (fflush(stdout) != 0)
+            break;
+    }
+    live_end(&live);
+    return fine ? EXIT_FINE : view_failed(view);
+}
+
+/* ---- what was typed ---- */
+
+static bool read_time(const struct options *options, const char *name, const char *text, wall_time *ret)
+{
+    *ret = WALL_NONE;
+    if (!text || time_option_parse(text, time_option_now(), options->utc, ret))
+        return true;
+    log_error("--%s \"%s\": give an age as 30m, 2h, 3d, or today, yesterday, 09:30, 2026-11-24, "
+              "\"2026-11-24 09:00\", 2026-11-24T09:00:00Z",
+              name, text);
+    return false;
+}
+
+static bool any_kind_matches(const char *glob)
+{
+    for (int i = 0; i < N_EVENT_KINDS; i++) {
+        if (glob_match(glob, event_types[i].name))
+            return true;
+    }
+    return false;
+}
+
+static const char *closest_kind(const char *word)
+{
+    const char *names[N_EVENT_KINDS];
+    for (int i = 0; i < N_EVENT_KINDS; i++)
+        names[i] = event_types[i].name;
+    return closest(word, names, N_EVENT_KINDS);
+}
+
+static bool check_kinds(const char *kinds)
+{
+    char *copy = kinds ? strdup(kinds) : NULL, *rest = copy;
+    bool fine = true;
+    for (char *one; fine && (one = strsep(&rest, ",")) != NULL;) {
+        const char *close = closest_kind(one);
+        fine = any_kind_matches(one);
+        if (!fine)
+            log_error("--kind \"%s\": no event is of that kind%s%s%s; man 8 klv-jobwatch lists them", one,
+                      close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
+    }
+    free(copy);
+    return fine;
+}
+
+static bool read_priority(const char *text, enum priority *ret)
+{
+    const char *words[PRIO_DEBUG + 1];
+    size_t which;
+    *ret = PRIO_DEBUG;
+    if (!text)
+        return true;
+    if (text[0] >= '0' && text[0] <= '7' && text[1] == '\0') {
+        *ret = (enum priority)(text[0] - '0');
+        return true;
+    }
+    for (size_t i = 0; i <= PRIO_DEBUG; i++)
+        words[i] = priority_word((enum priority)i);
+    if (!options_choose("priority", text, words, PRIO_DEBUG + 1, &which))
+        return false;
+    *ret = (enum priority)which;
+    return true;
+}
+
+static bool read_query(const struct options *options, struct event_query *query)
+{
+    *query = (struct event_query){.account = options->account,
+                                  .family = options->family,
+                                  .job_id = options->job,
+                                  .kinds = options->kind,
+                                  .last = options->lines == LINES_ALL ? 0 : options->lines};
+    if (options->follow && options->lines == 0 && !options->since)
+        query->last = FOLLOW_LINES;
+    return read_time(options, "since", options->since, &query->since) &&
+           read_time(options, "until", options->until, &query->until) && check_kinds(options->kind) &&
+           read_priority(options->priority, &query->priority);
 }
 
 int command_events(const struct options *options)
 {
-    char why[STORE_WHY];
-    struct event_query query = {.account = options->account,
-                                .job_id = options->job,
-                                .kind_glob = options->kind,
-                                .last = options->last};
-    struct printing printing = {.json = options->json};
-    if (!read_times(options, &query))
+    struct view view;
+    struct printing printing = {.view = &view};
+    if (!read_query(options, &printing.query))
         return EXIT_USAGE;
-    struct store *store = store_open(options->state, false, why);
-    if (!store) {
-        log_error("%s", why);
-        return EXIT_FAILED;
+    if (options->follow && options->until) {
+        log_error("--follow goes on for ever and --until ends it: give one of them");
+        return EXIT_USAGE;
     }
-    signal(SIGPIPE, SIG_IGN);
-    bool fine = store_events_query(store, &query, print_event, &printing) || printing.broken;
-    if (fine && options->follow && !printing.broken)
-        fine = follow(store, &query, &printing);
-    if (!fine)
-        log_error("%s", store_error(store));
-    store_close(store);
-    return fine ? EXIT_FINE : EXIT_FAILED;
+    if (!view_open(&view, options))
+        return EXIT_FAILED;
+    bool paged = !options->follow && !options->json;
+    struct options still = *options;
+    still.follow = false;
+    view.options = &still;
+    int code = view_show(&view, paged, draw, &printing);
+    if (code == EXIT_FINE && options->follow)
+        code = follow(&view, &printing);
+    else if (code == EXIT_FINE && printing.shown == 0 && view.terminal.is_screen && !options->json)
+        fputs("No such events.\n", stderr);
+    view_close(&view);
+    return code;
 }

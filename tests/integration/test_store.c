@@ -331,8 +331,36 @@ static void test_files_that_are_not_ours(void **state)
     execute("PRAGMA user_version = 99");
     must_refuse(true, "is of version 99");
     must_refuse(false, "upgrade klv-jobwatch");
-    execute("PRAGMA user_version = 1");
+}
+
+static bool count_job(void *user, const struct stored_job *job)
+{
+    (void)job;
+    ++*(int *)user;
+    return true;
+}
+
+static void test_an_older_version_is_brought_up(void **state)
+{
+    (void)state;
+    int jobs = 0;
+    static char sql[65536];
+    struct store_watch watch;
+    FILE *file = fopen(TEST_DATA_DIR "/store-version-1.sql", "r");
+    assert_non_null(file);
+    sql[fread(sql, 1, sizeof sql - 1, file)] = '\0';
+    fclose(file);
+    execute(sql);
+    must_refuse(false, "start the daemon once");
     store_close(must_open(true));
+    struct store *store = must_open(false);
+    assert_true(store_watch_get(store, "main", "catalog-item-bulk-create-job", &watch));
+    assert_true(store_jobs_load(store, watch.id, count_job, &jobs));
+    assert_int_equal(jobs, 3);
+    struct event *event = store_event_load(store, 1);
+    assert_non_null(event);
+    event_free(event);
+    store_close(store);
 }
 
 static int64_t line_at(const char *boot, int64_t monotonic, int64_t wall)
@@ -415,6 +443,7 @@ int main(void)
         TEST(test_kill_9_in_a_transaction),
         TEST(test_the_second_writer_is_refused),
         TEST(test_files_that_are_not_ours),
+        TEST(test_an_older_version_is_brought_up),
         TEST(test_the_time_line),
         TEST(test_ledger_notes_prune),
     };

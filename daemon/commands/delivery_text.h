@@ -1,0 +1,18 @@
+/* delivery_text: how an event went to a sink, in words and as JSON. */
+#ifndef KLV_DELIVERY_TEXT_H
+#define KLV_DELIVERY_TEXT_H
+
+#include "view.h"
+#include "../../lib/json_out.h"
+
+/* "journal", or the name of a webhook. */
+const char *delivery_sink_name(const char *sink);
+
+/* "ops: delivered 2026-11-24 10:00:01, HTTP 200", "ops: waits, next attempt in 12s, 3 so far, the last 4s ago: HTTP
+ * 503". malloc'd, NULL without memory. */
+char *delivery_text(const struct view *view, const struct stored_delivery *row);
+
+/* {"sink":"ops","state":"waiting",…}; NULL without memory. */
+struct json_object *delivery_json(const struct view *view, const struct stored_delivery *row);
+
+#endif

@@ -1,0 +1,13 @@
+/* event_line: one event as a line for people, in columns that stay where they are: time, priority, kind, sentence. */
+#ifndef KLV_EVENT_LINE_H
+#define KLV_EVENT_LINE_H
+
+#include "../terminal.h"
+#include "../../lib/event.h"
+
+#include <stdio.h>
+
+/* width: columns that the line may take, 0: as many as it needs. False without memory. */
+bool event_line(const struct terminal *terminal, const struct event *event, int width, FILE *out);
+
+#endif

@@ -1,0 +1,24 @@
+-- A store of version 1, as klv-jobwatch 0.1.0 wrote it, with a job of each state, an event and a delivery.
+CREATE TABLE notes (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE watches (id INTEGER PRIMARY KEY, account TEXT NOT NULL, family TEXT NOT NULL, baseline_at INTEGER, full_pages INTEGER NOT NULL DEFAULT 0, last_good INTEGER, UNIQUE (account, family)) STRICT;
+CREATE TABLE jobs (watch INTEGER NOT NULL REFERENCES watches (id), id TEXT NOT NULL, status TEXT NOT NULL, total INTEGER, completed INTEGER, failed INTEGER, skipped INTEGER, created_at INTEGER, completed_at INTEGER, expires_at INTEGER, moved_at INTEGER NOT NULL, gone_at INTEGER, failures_told INTEGER NOT NULL, told INTEGER NOT NULL, anomalies INTEGER NOT NULL, revivals INTEGER NOT NULL, PRIMARY KEY (watch, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE conditions (account TEXT NOT NULL, family TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL, since_wall INTEGER NOT NULL, told INTEGER NOT NULL, reminders INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (account, family, kind)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledgers (watch INTEGER PRIMARY KEY REFERENCES watches (id), times BLOB NOT NULL) STRICT;
+CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, priority INTEGER NOT NULL, at INTEGER NOT NULL, account TEXT NOT NULL, family TEXT NOT NULL, job_id TEXT NOT NULL, status TEXT NOT NULL, total INTEGER, completed INTEGER, failed INTEGER, skipped INTEGER, previous_status TEXT, previous_completed INTEGER, previous_failed INTEGER, created_at INTEGER, completed_at INTEGER, expires_at INTEGER, note TEXT NOT NULL, figure INTEGER NOT NULL, reminder INTEGER NOT NULL, more_errors INTEGER NOT NULL, waits INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX events_at ON events (at);
+CREATE INDEX events_job ON events (job_id);
+CREATE INDEX events_waiting ON events (account, family) WHERE waits;
+CREATE TABLE event_errors (event INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE, n INTEGER NOT NULL, code TEXT NOT NULL, title TEXT NOT NULL, detail TEXT NOT NULL, pointer TEXT NOT NULL, PRIMARY KEY (event, n)) STRICT, WITHOUT ROWID;
+CREATE TABLE deliveries (sink TEXT NOT NULL, event INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE, order_key TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, queued_at INTEGER NOT NULL, next_at INTEGER NOT NULL, last_at INTEGER, last_status INTEGER NOT NULL DEFAULT 0, last_error TEXT NOT NULL DEFAULT '', PRIMARY KEY (sink, event)) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_event ON deliveries (event, state);
+CREATE INDEX deliveries_due ON deliveries (sink, next_at, event) WHERE state = 0;
+CREATE INDEX deliveries_order ON deliveries (sink, order_key, event) WHERE state = 0;
+CREATE INDEX deliveries_dead ON deliveries (sink) WHERE state = 2;
+INSERT INTO watches VALUES (1, 'main', 'catalog-item-bulk-create-job', 1700000000000, 1, 1700000100000);
+INSERT INTO jobs VALUES (1, 'Q', 'queued', 10, 0, 0, NULL, 1700000000000, NULL, NULL, 1000, NULL, 0, 0, 0, 0);
+INSERT INTO jobs VALUES (1, 'P', 'processing', 10, 4, 1, NULL, 1700000001000, NULL, NULL, 1000, NULL, 1, 0, 0, 0);
+INSERT INTO jobs VALUES (1, 'C', 'complete', 10, 10, 0, NULL, 1700000002000, 1700000009000, NULL, 1000, NULL, 0, 0, 0, 0);
+INSERT INTO events VALUES (1, 'evt_a', 'job.completed', 5, 1700000010000, 'main', 'catalog-item-bulk-create-job', 'C', 'complete', 10, 10, 0, NULL, 'processing', 9, 0, 1700000002000, 1700000009000, NULL, '', 0, 0, 0, 0);
+INSERT INTO deliveries VALUES ('journal', 1, 'main/C', 1, 1, 1000, 1000, 1700000010100, 0, '');
+PRAGMA user_version = 1;
+PRAGMA application_id = 0x4b4c564a;
