@@ -1,6 +1,6 @@
 # klv-jobwatch: GNU make. `make help` lists what can be asked for.
 #
-# Objects live under build/MODE: release (default), debug, sanitize, coverage, torture. CC, CFLAGS, PREFIX, DESTDIR as usual.
+# Objects live under build/MODE: release (default), debug, sanitize, coverage, torture, fuzz. CC, CFLAGS, PREFIX, DESTDIR as usual.
 
 VERSION := 0.1.0
 
@@ -65,6 +65,7 @@ UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 SHELL_TEST_SRC := $(wildcard tests/integration/test_*.c)
 PROBE_SRC  := $(wildcard tests/integration/*_probe.c)
 SIM_SRC    := $(wildcard tests/sim/*.c)
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(BUILD)/%.o)
@@ -114,7 +115,7 @@ $(REFERENCE): $(BUILD)/tests/bench/reference.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl json-c)
 
 -include $(LIB_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/%.d) $(SHELL_TEST_SRC:%.c=$(BUILD)/%.d) \
-         $(PROBE_SRC:%.c=$(BUILD)/%.d) $(SIM_SRC:%.c=$(BUILD)/%.d)
+         $(PROBE_SRC:%.c=$(BUILD)/%.d) $(SIM_SRC:%.c=$(BUILD)/%.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)
 .SECONDARY:
 
 .PHONY: unit
@@ -170,6 +171,12 @@ simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a
 bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq
 	$(MAKE) all $(REFERENCE)
 	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
+
+HISTORIES ?= 5000000
+
+.PHONY: model
+model: $(BUILD)/tests/test_job_diff_model ## HISTORIES (5000000) random histories from SEED (1): job_diff against a simple model of its rules
+	JOB_DIFF_HISTORIES=$(HISTORIES) JOB_DIFF_SEED=$(SEED) $<
 
 .PHONY: check
 check: deps ## install what is missing, build, run every test
@@ -258,21 +265,28 @@ warnings: ## both compilers with every warning an error
 .PHONY: build-everything
 build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR) $(REFERENCE)
 
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+# Built with MODE=fuzz and clang. What reads the state file is in the shell; the other fuzzers are linked with the core alone.
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/tests/%)
+STORE_FUZZER := $(BUILD)/tests/fuzz_store
 FUZZ_SECONDS ?= 10
-FUZZ_CFLAGS := -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(LIB_CFLAGS)
+CFLAGS_fuzz  := -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 
-build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) Makefile
-	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -o $@ $< $(LIB_SRC) $(CORE_LDLIBS)
+$(filter-out $(STORE_FUZZER),$(FUZZERS)): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
 
+$(STORE_FUZZER): $(BUILD)/tests/fuzz/fuzz_store.o $(SHELL_OBJ) $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+# Seeds are made of Klaviyo's schemas and of the original request; what a run finds worth keeping stays in build/corpus.
 .PHONY: fuzz
-fuzz: deps-lint ## build the fuzzers and run each for FUZZ_SECONDS (10)
-	$(MAKE) $(FUZZERS)
-	@set -e; for f in $(FUZZERS); do name=$$(basename $$f); corpus=build/corpus/$$name; mkdir -p $$corpus; \
-	  echo "== $$name"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_final_stats=1 \
-	  -artifact_prefix=build/fuzz/ $$corpus tests/data 2>&1 | grep -E 'stat::number_of_executed_units|ERROR|SUMMARY|Test unit' ; done
+fuzz: deps-lint ## build the fuzzers and run each for FUZZ_SECONDS (10), or those of FUZZ
+	$(MAKE) MODE=fuzz CC=clang fuzzers
+	$(PYTHON) tests/fuzz/seeds.py tests/data build/seeds
+	tests/fuzz/run.sh build/fuzz/tests build/seeds build/corpus $(FUZZ_SECONDS) $(FUZZ)
 
 INSTALL ?= install
 
