@@ -27,7 +27,7 @@ BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libj
 CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
               curl openssl ca-certificates procps util-linux iproute2 systemd
 BENCH_DEPS := nginx-light jq curl valgrind
-LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev
+LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev gcovr
 
 CORE_LIBS  := json-c libcrypto libconfuse libxxhash
 SHELL_LIBS := libuv libcurl libsystemd sqlite3
@@ -256,6 +256,19 @@ valgrind: deps-lint ## the tests in C, and the daemon's of `once`, under valgrin
 	$(MAKE) MODE=debug all
 	$(MAKE) MODE=debug unit TEST_WRAPPER='$(VALGRIND)'
 	KLV_BUILD=$(CURDIR)/build/debug KLV_WRAPPER='$(VALGRIND)' $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/integration/test_once.py
+
+# Branches of assert() are left out of the figures: the one that ends the process must never be taken.
+GCOVR := gcovr --root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-branches-by-pattern '.*\bassert\(.*' \
+         --exclude-unreachable-branches --exclude-throw-branches
+
+# A test that runs as another user cannot write its counts, and says so into the stderr that it looks at: elsewhere with that.
+.PHONY: coverage
+coverage: deps-lint ## line and branch coverage by all tests: lib/ at least 95% and 90%, daemon/ at least 85% of lines
+	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	GCOV_ERROR_FILE=/dev/null $(MAKE) MODE=coverage all unit integration
+	@$(GCOVR) --filter daemon/ --print-summary --fail-under-line 85
+	@$(GCOVR) --filter lib/ --branches | sed -n '/^lib/p'
+	@$(GCOVR) --filter lib/ --print-summary --fail-under-line 95 --fail-under-branch 90
 
 .PHONY: warnings
 warnings: ## both compilers with every warning an error

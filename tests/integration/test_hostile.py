@@ -10,6 +10,7 @@ from typing import Any, Iterator
 
 import pytest
 from conftest import BUILD, DELETE, KEY, ROOT, Place
+from examples import example
 from klaviyo import SimKlaviyo
 
 SEED = (ROOT / "tests" / "data" / "seed-example.json").read_text()
@@ -96,28 +97,6 @@ def example_job(document: dict[str, Any], revision: str) -> dict[str, Any]:
     path = "/api/catalog-category-bulk-delete-jobs" + ("/" if revision < "2024" else "")
     (content,) = document["paths"][path]["get"]["responses"]["200"]["content"].values()
     return example(document, content["schema"])["data"][0]
-
-
-def example(document: dict[str, Any], schema: dict[str, Any], depth: int = 0) -> Any:
-    if "$ref" in schema:
-        target: Any = document
-        for step in schema["$ref"].removeprefix("#/").split("/"):
-            target = target[step]
-        return example(document, target, depth)
-    if "example" in schema:
-        return schema["example"]
-    if "allOf" in schema:
-        merged: dict[str, Any] = {}
-        for part in schema["allOf"]:
-            merged |= example(document, part, depth + 1)
-        return merged
-    if "enum" in schema:
-        return schema["enum"][0]
-    if schema.get("type") == "array":
-        return [example(document, schema["items"], depth + 1)]
-    if "properties" in schema:
-        return {name: example(document, part, depth + 1) for name, part in schema["properties"].items()} if depth < 12 else {}
-    return {"string": "text", "integer": 1, "boolean": True}.get(schema.get("type", ""), None)
 
 
 @pytest.mark.parametrize("kind,params", [("endless_next", {}), ("next", {"value": "http://example.com"}), ("repeat_cursor", {})])
