@@ -69,6 +69,11 @@ static const char *const migrations[] = {
     "CREATE INDEX jobs_newest ON jobs (watch, created_at);"
     "CREATE INDEX jobs_unfinished ON jobs (watch, status, created_at) WHERE status <> 'complete';"
     "CREATE INDEX jobs_with_failures ON jobs (watch, created_at) WHERE failed > 0;",
+    /* Groups: the events that were first sent in one request. */
+    "ALTER TABLE deliveries ADD COLUMN leader INTEGER;"
+    "CREATE INDEX deliveries_leaders ON deliveries (sink, next_at, event) WHERE state = 0 AND leader = event;"
+    "CREATE INDEX deliveries_group ON deliveries (sink, leader, event) WHERE state = 0 AND leader IS NOT "
+    "NULL;",
 };
 enum { VERSION = sizeof migrations / sizeof *migrations };
 
