@@ -39,8 +39,9 @@ class SimKlaviyo:
     """A simulated Klaviyo. `with SimKlaviyo() as sim:` listens on sim.url until the block ends.
 
     limits: {family or "*": (burst, steady)} in place of the real ones. window_phase: (burst, steady) seconds that the
-    fixed windows are shifted by. manual: the jobs' clock stands still but for advance(). limit_clock: the clock of the
-    limits, always running by default. order: of lists, one of newest, oldest, random, reshuffled.
+    fixed windows are shifted by. manual: the jobs' clock, which Date shows too, stands still but for advance().
+    limit_clock: the clock of the limits, always running by default. order: of lists, one of newest, oldest, random,
+    reshuffled.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, manual: bool = False,
@@ -184,7 +185,7 @@ class SimKlaviyo:
             self._log.add(record)
             answer = self._api.answer(request, record)
             answer, record.fault = self._faults.apply(record, answer, Context(lambda wish: self._earlier(request, record, wish)))
-        answer.header("Date", formatdate(time.time() + self.date_skew, usegmt=True))
+        answer.header("Date", formatdate(self._timeline.now() + self.date_skew, usegmt=True))
         answer.header("Server", "sim")
         response = await send(request, answer, self.gzip, stopping)
         self._log.update(record, status=answer.wire.seen_status(answer.status), answered_at=time.monotonic())
