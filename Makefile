@@ -25,7 +25,7 @@ PYTHON := /usr/bin/python3
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
 CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography nghttp2-proxy \
-              curl openssl ca-certificates procps util-linux iproute2 systemd
+              curl openssl ca-certificates procps util-linux iproute2 systemd debhelper dpkg-dev lintian man-db
 BENCH_DEPS := nginx-light jq curl valgrind
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev gcovr
 
@@ -153,7 +153,7 @@ build/torture/%_shim.so: tests/torture/%_shim.c Makefile
 	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIC -shared $(WARNINGS) -o $@ $< -ldl -lpthread
 
 .PHONY: systemd-test
-systemd-test: all ## the unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
+systemd-test: deb ## the package and its unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
 	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/systemd $(PYTEST_ARGS)
 
 RUNS ?= 1000
@@ -219,7 +219,7 @@ APT_INSTALL = $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninte
 
 ALL_C := $(wildcard lib/*.[ch] daemon/*.[ch] daemon/commands/*.[ch] tests/unit/*.[ch] tests/integration/*.[ch] \
                     tests/sim/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch])
-ALL_SH := .ci/run $(wildcard tests/*/*.sh)
+ALL_SH := .ci/run $(wildcard tests/*/*.sh) $(wildcard systemd/debian/klv-jobwatch.p*)
 MANPAGES := config/klv-jobwatch.8 config/klv-jobwatch.conf.5
 
 .PHONY: lint
@@ -318,7 +318,7 @@ install: all ## install under PREFIX (/usr/local), honouring DESTDIR
 	chmod 644 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.preset $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.catalog $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog
-	$(INSTALL) -D -m 644 config/klv-jobwatch.conf $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
+	$(INSTALL) -D -m 644 config/klv-jobwatch.conf $(DESTDIR)$(DOCDIR)/examples/klv-jobwatch.conf
 	$(INSTALL) -d -m 755 $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch
 	test -e $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf || \
 	  $(INSTALL) -m 644 config/klv-jobwatch.conf $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf
@@ -329,8 +329,20 @@ uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(SBINDIR)/klv-jobwatch $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8 \
 	  $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service \
 	  $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog \
-	  $(DESTDIR)$(DOCDIR)/klv-jobwatch.conf
-	-rmdir $(DESTDIR)$(DOCDIR) 2>/dev/null
+	  $(DESTDIR)$(DOCDIR)/examples/klv-jobwatch.conf
+	-rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)
+
+# The Debian package is built by debhelper, which wants its folder debian/ at the top of a tree: in a folder of its own.
+DEB_VERSION ?= $(VERSION)-1
+
+.PHONY: deb
+deb: all ## build a Debian package into build/deb (needs debhelper: make deps)
+	rm -rf build/deb && mkdir -p build/deb/tree
+	cp -r systemd/debian build/deb/tree/debian
+	sed -i '1s/(.*)/($(DEB_VERSION))/' build/deb/tree/debian/changelog
+	cd build/deb/tree && SOURCE=$(CURDIR) MAKEFLAGS= dpkg-buildpackage --build=binary --no-sign >../log 2>&1 || { cat ../log >&2; exit 1; }
+	rm -rf build/deb/tree
+	@ls build/deb/*.deb
 
 .PHONY: version
 version: ## print the version

@@ -1,8 +1,8 @@
-"""What the tests under a real systemd share: one booted machine, the package installed in it, and the simulated API on its loopback."""
+"""What the tests under a real systemd share: one booted machine, the built package installed in it, the
+simulated API on its loopback."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Iterator
@@ -29,11 +29,17 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def installed(machine: Machine) -> Machine:
-    subprocess.run(["make", "--no-print-directory", "-s", "-C", str(ROOT), "install", f"DESTDIR={machine.path('')}", "PREFIX=/usr"],
-                   check=True, capture_output=True, text=True)
-    machine.run("systemctl", "daemon-reload")
-    machine.run("journalctl", "--update-catalog")
+def package() -> Path:
+    """What `make deb` built."""
+    found = list((ROOT / "build" / "deb").glob("klv-jobwatch_*.deb"))
+    assert len(found) == 1, "run `make deb` first"
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def installed(machine: Machine, package: Path) -> Machine:
+    machine.before = machine.files()
+    machine.install(package)
     return machine
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -39,6 +40,8 @@ def wait_for(condition: Callable[[], T], timeout: float = DEADLINE, what: str | 
 
 class Machine:
     """`with Machine(folder) as machine:` boots it and powers it off; all that was written in it is gone then."""
+
+    before: set[str]  # files() before anything was installed
 
     def __init__(self, place: Path) -> None:
         self._place, self._console = place / "root", place / "console"
@@ -80,6 +83,18 @@ class Machine:
                               stdin=subprocess.DEVNULL, timeout=timeout, env=ENVIRONMENT, errors="surrogateescape")
         assert done.returncode == 0 or not check, f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
+
+    def install(self, package: Path) -> str:
+        """Installs or upgrades a Debian package as an administrator does; what that said."""
+        inside = f"/root/{package.name}"
+        shutil.copy(package, self.path(inside))
+        done = self.run("dpkg", "--install", inside)
+        return done.stdout + done.stderr
+
+    def files(self) -> set[str]:
+        """All that a package may leave behind: every file and folder but the logs, caches and dpkg's own notes."""
+        found = self.out("find", "/etc", "/usr", "/var/lib", "/var/cache/private", "-xdev", "-path", "/var/lib/dpkg", "-prune", "-o", "-print")
+        return set(found.splitlines())
 
     def out(self, *words: str) -> str:
         return self.run(*words).stdout.strip()

@@ -238,7 +238,8 @@ def test_a_burst_is_in_the_journal_to_the_last_alert(service: Service, sim: SimK
     shutil.copy(service.machine.path(f"{STATE}/klv-jobwatch.db"), tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "klv-jobwatch.db")) as store:
         recorded = {job for job, in store.execute("SELECT job_id FROM events WHERE kind = 'job.completed'")}
-        waiting = {job for job, in store.execute("SELECT job_id FROM deliveries JOIN events ON event = seq WHERE state = 0 AND sink LIKE '%ops'")}
+        waiting = {job for job, in store.execute("SELECT job_id FROM deliveries JOIN events ON event = seq WHERE state = 0"
+                                                 " AND sink LIKE '%ops' AND kind = 'job.completed'")}
     pinged = {d.json["data"]["job"]["id"] for d in receiver.accepted if d.json["type"] == "job.completed"}
     assert recorded == ids and waiting | pinged == ids and len(waiting & pinged) <= 8
 
