@@ -1,4 +1,5 @@
 #include "store_private.h"
+#include "../lib/sweep.h"
 
 #include <string.h>
 
@@ -24,6 +25,7 @@ bool store_job_put(struct store *store, int64_t watch, const struct known_job *j
     sqlite3_bind_int64(s, 14, job->told);
     sqlite3_bind_int64(s, 15, job->anomalies);
     sqlite3_bind_int64(s, 16, job->revivals);
+    sqlite3_bind_int64(s, 17, job->page);
     return store_run(store, s);
 }
 
@@ -43,12 +45,19 @@ static bool is_byte(sqlite3_stmt *s, int column)
     return value >= 0 && value <= UINT8_MAX;
 }
 
+static bool is_place(sqlite3_stmt *s, int column, int64_t most)
+{
+    int64_t value = sqlite3_column_int64(s, column);
+    return value >= 0 && value <= most;
+}
+
 /* Whether the row can have been written by us. */
 static bool is_sane(sqlite3_stmt *s)
 {
     size_t id = strlen(column_text(s, 0)), status = strlen(column_text(s, 1));
     return id > 0 && id <= JOB_ID_MAX && id == (size_t)sqlite3_column_bytes(s, 0) && status > 0 &&
-           status <= JOB_STATUS_MAX && is_byte(s, 12) && is_byte(s, 13) && is_byte(s, 14);
+           status <= JOB_STATUS_MAX && is_byte(s, 12) && is_byte(s, 13) && is_byte(s, 14) &&
+           is_place(s, 15, SWEEP_MAX_PAGES);
 }
 
 static struct stored_job read_job(sqlite3_stmt *s)
@@ -68,6 +77,7 @@ static struct stored_job read_job(sqlite3_stmt *s)
         .told = (uint8_t)sqlite3_column_int64(s, 12),
         .anomalies = (uint8_t)sqlite3_column_int64(s, 13),
         .revivals = (uint8_t)sqlite3_column_int64(s, 14),
+        .page = (uint32_t)sqlite3_column_int64(s, 15),
     };
 }
 
@@ -82,6 +92,59 @@ bool store_jobs_load(struct store *store, int64_t watch,
     while (go_on && store_row(store, s, &fine)) {
         struct stored_job job = read_job(s);
         go_on = is_sane(s) ? each(user, &job) : store_odd_row(store, "a job's row is not one of ours");
+    }
+    sqlite3_reset(s);
+    return fine && go_on;
+}
+
+bool store_page_put(struct store *store, int64_t watch, size_t place, const struct known_page *page)
+{
+    sqlite3_stmt *s = store_statement(store, page->read ? SQL_PAGE_PUT : SQL_PAGE_REMOVE);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    sqlite3_bind_int64(s, 2, (int64_t)place);
+    if (!page->read)
+        return store_run(store, s);
+    sqlite3_bind_blob(s, 3, page->digest.words, sizeof page->digest.words, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 4, page->jobs);
+    sqlite3_bind_int64(s, 5, page->newest_first);
+    bind_wall(s, 6, page->first_created);
+    bind_wall(s, 7, page->last_created);
+    bind_text(s, 8, page->next_cursor);
+    return store_run(store, s);
+}
+
+/* A view of the row: the cursor is the column's own text. */
+static bool read_page(sqlite3_stmt *s, struct known_page *ret)
+{
+    if (!is_place(s, 0, SWEEP_MAX_PAGES - 1) || !is_place(s, 2, PAGE_MAX_JOBS) ||
+        sqlite3_column_bytes(s, 1) != sizeof ret->digest.words)
+        return false;
+    *ret = (struct known_page){
+        .read = true,
+        .jobs = (uint32_t)sqlite3_column_int64(s, 2),
+        .newest_first = sqlite3_column_int64(s, 3) != 0,
+        .first_created = column_wall(s, 4),
+        .last_created = column_wall(s, 5),
+        .next_cursor = sqlite3_column_type(s, 6) == SQLITE_NULL ? NULL : column_text(s, 6),
+    };
+    memcpy(ret->digest.words, sqlite3_column_blob(s, 1), sizeof ret->digest.words);
+    return true;
+}
+
+bool store_pages_load(struct store *store, int64_t watch,
+                      bool (*each)(void *user, size_t place, const struct known_page *page), void *user)
+{
+    bool fine = false, go_on = true;
+    sqlite3_stmt *s = store_statement(store, SQL_PAGES_LOAD);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    while (go_on && store_row(store, s, &fine)) {
+        struct known_page page;
+        go_on = read_page(s, &page) ? each(user, (size_t)sqlite3_column_int64(s, 0), &page)
+                                    : store_odd_row(store, "a page's row is not one of ours");
     }
     sqlite3_reset(s);
     return fine && go_on;

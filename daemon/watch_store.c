@@ -30,7 +30,14 @@ static bool load_job(void *user, const struct stored_job *stored)
     job->told = stored->told;
     job->anomalies = stored->anomalies;
     job->revivals = stored->revivals;
-    return true;
+    job->page = stored->page;
+    return job->page == PAGE_NONE || known_pages_join(job_table_pages(table), job->page - 1);
+}
+
+static bool load_page(void *user, size_t place, const struct known_page *page)
+{
+    struct job_table *table = watcher_table(((struct loading *)user)->watcher);
+    return known_pages_restore(job_table_pages(table), place, page);
 }
 
 static void restore_condition(struct condition *condition, const struct stored_condition *stored)
@@ -92,6 +99,7 @@ bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *a
     struct loading loading = {.watcher = watcher};
     if (!store_watch_get(store, account, family, &rows->row) ||
         !store_jobs_load(store, rows->row.id, load_job, &loading) ||
+        !store_pages_load(store, rows->row.id, load_page, &loading) ||
         !store_conditions_load(store, account, family, load_condition, &loading) ||
         !store_events_waiting(store, account, family, load_waiting, &loading) ||
         !load_ledger(store, rows->row.id, watcher, now))
@@ -134,6 +142,16 @@ static bool write_jobs(const struct watch_rows *rows, const struct watch_target 
         bool fine = job ? store_job_put(target->store, rows->row.id, job)
                         : store_job_remove(target->store, rows->row.id, id);
         if (!fine)
+            return false;
+    }
+    return true;
+}
+
+static bool write_pages(const struct watch_rows *rows, const struct watch_target *target,
+                        const struct known_pages *pages)
+{
+    for (size_t i = pages->dirty_from; i < pages->dirty_to; i++) {
+        if (pages->pages[i].dirty && !store_page_put(target->store, rows->row.id, i, &pages->pages[i]))
             return false;
     }
     return true;
@@ -226,7 +244,8 @@ bool watch_rows_write(struct watch_rows *rows, const struct watch_target *target
         if (!store_watch_put(target->store, &rows->row))
             return false;
     }
-    if (!write_jobs(rows, target, watcher))
+    if (!write_jobs(rows, target, watcher) ||
+        !write_pages(rows, target, job_table_pages(watcher_table(watcher))))
         return false;
     for (size_t i = 0; i < rows->batch.n_items; i++) {
         if (!write_item(target, &rows->batch.items[i]))
@@ -243,6 +262,7 @@ void watch_rows_written(struct watch_rows *rows, struct watcher *watcher)
 {
     batch_finish(&rows->batch);
     rows->row_dirty = false;
+    known_pages_written(job_table_pages(watcher_table(watcher)));
     for (int i = 0; i < N_WATCH_CONDITIONS; i++)
         watcher_condition(watcher, (enum watch_condition)i)->dirty = false;
 }

@@ -276,7 +276,7 @@ bool job_diff(struct job_table *table, const struct job *seen, const struct diff
         job->moved_at = context->now;
         job->dirty = true;
     }
-    struct diff diff = {.job = job, .was_in_table = !is_new, .seen_before = job->seen};
+    struct diff diff = {.job = job, .was_in_table = !is_new, .seen_before = job_table_last_seen(table, job)};
     remember_previous(&diff);
     job_table_see(table, job);
     if (job->gone_at.ms != MONO_NEVER.ms) {
@@ -302,6 +302,10 @@ bool job_diff(struct job_table *table, const struct job *seen, const struct diff
     }
     unsigned answered = LOOK_LEFT | LOOK_SWEPT | (context->source == SOURCE_LOOK ? LOOK_CONFIRM : 0);
     diff.job->look &= (uint8_t)~answered;
+    diff.job->dirty |= diff.n > 0;
+    /* To read its page again would not be the same as now. */
+    if (diff.job->dirty || diff.job->look)
+        known_pages_change(job_table_pages(table), diff.job->page);
     *ret = diff;
     return true;
 }
@@ -322,9 +326,10 @@ static size_t mark_left(struct job_table *table, uint32_t tick, unsigned bits)
     size_t left = 0;
     for (size_t i = 0; i < job_table_active_count(table); i++) {
         struct known_job *job = job_table_active(table, i);
-        if (job_seen_since(job, tick))
+        if (job_seen_since(table, job, tick))
             continue;
         job->look = (uint8_t)(job->look | bits);
+        known_pages_change(job_table_pages(table), job->page);
         left++;
     }
     return left;
@@ -339,7 +344,10 @@ size_t job_diff_full_end(struct job_table *table, uint32_t tick, mono_time now)
 {
     size_t cursor = 0;
     for (struct known_job *job; (job = job_table_next(table, &cursor)) != NULL;) {
-        if (job_seen_since(job, tick) || job_status_is_active((enum job_status)job->status))
+        if (job_seen_since(table, job, tick))
+            continue;
+        job_table_stand_nowhere(table, job, tick);
+        if (job_status_is_active((enum job_status)job->status))
             continue;
         if (job->gone_at.ms == MONO_NEVER.ms) {
             job->gone_at = now;
@@ -363,7 +371,7 @@ struct known_job *job_diff_stalled(struct job_table *table, uint32_t tick, const
 {
     while (*cursor < job_table_active_count(table)) {
         struct known_job *job = job_table_active(table, (*cursor)++);
-        if (!job_seen_since(job, tick) || (job->look & ~(unsigned)LOOK_QUEUED) ||
+        if (!job_seen_since(table, job, tick) || (job->look & ~(unsigned)LOOK_QUEUED) ||
             !is_stalled(rules, job->moved_at, now))
             continue;
         int64_t still = mono_diff(now, job->moved_at);

@@ -1,6 +1,9 @@
 #include "job_table.h"
 
+#include "record_pool.h"
+
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -16,6 +19,8 @@ struct job_table {
     struct known_job **active;
     size_t n_active;
     size_t room_active;
+    struct record_pool records;
+    struct known_pages pages;
     uint64_t seed;
     uint32_t tick;
 };
@@ -38,8 +43,8 @@ void job_table_free(struct job_table *table)
 {
     if (!table)
         return;
-    for (size_t i = 0; i < table->room; i++)
-        free(table->slots[i]);
+    record_pool_finish(&table->records);
+    known_pages_finish(&table->pages);
     free(table->slots);
     free(table->active);
     free(table);
@@ -107,6 +112,22 @@ static void make_inactive(struct job_table *table, struct known_job *job)
     job->active_place = NOT_ACTIVE;
 }
 
+/* word: with its NUL; 0 when the status is one of the known. */
+static size_t record_size(size_t id, size_t word)
+{
+    return offsetof(struct known_job, id) + id + 1 + word;
+}
+
+static char *word_of(struct known_job *job)
+{
+    return job->id + strlen(job->id) + 1;
+}
+
+static size_t word_room(struct known_job *job)
+{
+    return job->status == JOB_OTHER ? strlen(word_of(job)) + 1 : 0;
+}
+
 struct known_job *job_table_add(struct job_table *table, const char *id)
 {
     size_t len = strlen(id);
@@ -115,19 +136,17 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
         return NULL;
     size_t slot = slot_of(table, id);
     assert(!table->slots[slot]);
-    /* One NUL behind the id, one behind an empty status word. */
-    struct known_job *job = calloc(1, sizeof *job + len + 2);
+    struct known_job *job = record_pool_take(&table->records, record_size(len, 0));
     if (!job)
         return NULL;
     memcpy(job->id, id, len);
-    job->id_len = (uint16_t)len;
     job->status = JOB_QUEUED;
     job->counts = (struct job_counts){COUNT_NONE, COUNT_NONE, COUNT_NONE, COUNT_NONE};
     job->created_at = job->completed_at = job->expires_at = WALL_NONE;
     job->gone_at = MONO_NEVER;
     job->active_place = NOT_ACTIVE;
     if (!make_active(table, job)) {
-        free(job);
+        record_pool_give(&table->records, job, record_size(len, 0));
         return NULL;
     }
     table->slots[slot] = job;
@@ -140,7 +159,7 @@ static void close_gap(struct job_table *table, size_t gap)
 {
     size_t mask = table->room - 1;
     for (size_t i = (gap + 1) & mask; table->slots[i]; i = (i + 1) & mask) {
-        size_t home = home_of(table, table->slots[i]->id, table->slots[i]->id_len);
+        size_t home = home_of(table, table->slots[i]->id, strlen(table->slots[i]->id));
         if (((i - home) & mask) < ((i - gap) & mask))
             continue;
         table->slots[gap] = table->slots[i];
@@ -154,27 +173,26 @@ void job_table_remove(struct job_table *table, struct known_job *job)
     size_t slot = slot_of(table, job->id);
     assert(table->slots[slot] == job);
     make_inactive(table, job);
+    known_pages_change(&table->pages, job->page);
+    known_pages_leave(&table->pages, job->page);
     table->slots[slot] = NULL;
     table->n--;
     close_gap(table, slot);
-    free(job);
-}
-
-static char *word_of(struct known_job *job)
-{
-    return job->id + job->id_len + 1;
+    record_pool_give(&table->records, job, record_size(strlen(job->id), word_room(job)));
 }
 
 /* Give the record room for another status word; everything that points to it follows. */
-static struct known_job *make_word_room(struct job_table *table, struct known_job *job, size_t len)
+static struct known_job *make_word_room(struct job_table *table, struct known_job *job, size_t word)
 {
-    if (len <= strlen(word_of(job)))
+    size_t len = strlen(job->id), old = record_size(len, word_room(job)), size = record_size(len, word);
+    if (RECORD_POOL_ROUND(size) == RECORD_POOL_ROUND(old))
         return job;
-    size_t slot = slot_of(table, job->id);
-    struct known_job *moved = realloc(job, sizeof *job + job->id_len + len + 2);
+    struct known_job *moved = record_pool_take(&table->records, size);
     if (!moved)
         return NULL;
-    table->slots[slot] = moved;
+    memcpy(moved, job, record_size(len, 0));
+    table->slots[slot_of(table, job->id)] = moved;
+    record_pool_give(&table->records, job, old);
     if (moved->active_place != NOT_ACTIVE)
         table->active[moved->active_place] = moved;
     return moved;
@@ -184,14 +202,17 @@ struct known_job *job_table_set_status(struct job_table *table, struct known_job
                                        const char *word)
 {
     bool was_active = job->active_place != NOT_ACTIVE, is_active = job_status_is_active(status);
-    if (status == JOB_OTHER) {
-        job = make_word_room(table, job, strlen(word));
-        if (!job)
-            return NULL;
-        memcpy(word_of(job), word, strlen(word) + 1);
-    }
+    size_t room = status == JOB_OTHER ? strlen(word) + 1 : 0;
     if (is_active && !was_active && !make_active(table, job))
         return NULL;
+    struct known_job *moved = make_word_room(table, job, room);
+    if (!moved) {
+        if (!was_active)
+            make_inactive(table, job);
+        return NULL;
+    }
+    job = moved;
+    memcpy(word_of(job), word, room);
     if (was_active && !is_active)
         make_inactive(table, job);
     job->status = (uint8_t)status;
@@ -200,7 +221,7 @@ struct known_job *job_table_set_status(struct job_table *table, struct known_job
 
 const char *known_status_word(const struct known_job *job)
 {
-    return job->status == JOB_OTHER ? job->id + job->id_len + 1
+    return job->status == JOB_OTHER ? job->id + strlen(job->id) + 1
                                     : job_status_word((enum job_status)job->status);
 }
 
@@ -237,7 +258,58 @@ uint32_t job_table_new_tick(struct job_table *table)
     return ++table->tick;
 }
 
+uint32_t job_table_tick(const struct job_table *table)
+{
+    return table->tick;
+}
+
 void job_table_see(struct job_table *table, struct known_job *job)
 {
     job->seen = table->tick;
+}
+
+/* Whichever is later. A job that joined its page after that came again was seen later itself; one that it shows no more keeps it from being taken for read. */
+uint32_t job_table_last_seen(const struct job_table *table, const struct known_job *job)
+{
+    uint32_t page = known_pages_seen(&table->pages, job->page);
+    return page != 0 && tick_is_since(page, job->seen) ? page : job->seen;
+}
+
+struct known_pages *job_table_pages(struct job_table *table)
+{
+    return &table->pages;
+}
+
+/*
+ * Take it off its page. That page is still as it was read if it came in this sweep without the job: the list
+ * has moved on. In any other case it showed the job, and must be read again.
+ */
+static void take_off(struct job_table *table, struct known_job *job, uint32_t sweep, uint32_t seen)
+{
+    bool moved_on = known_pages_came_since(&table->pages, job->page, sweep) && !tick_is_since(seen, sweep);
+    if (!moved_on)
+        known_pages_change(&table->pages, job->page);
+    known_pages_leave(&table->pages, job->page);
+    job->page = PAGE_NONE;
+    job->dirty = true;
+}
+
+bool job_table_stand(struct job_table *table, struct known_job *job, size_t place, uint32_t sweep,
+                     uint32_t seen_before)
+{
+    if (job->page == place + 1)
+        return true;
+    if (!known_pages_join(&table->pages, place))
+        return false;
+    take_off(table, job, sweep, seen_before);
+    job->page = (uint32_t)(place + 1);
+    return true;
+}
+
+void job_table_stand_nowhere(struct job_table *table, struct known_job *job, uint32_t sweep)
+{
+    uint32_t seen = job_table_last_seen(table, job);
+    if (job->page != PAGE_NONE)
+        take_off(table, job, sweep, seen);
+    job->seen = seen;
 }

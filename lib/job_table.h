@@ -3,12 +3,14 @@
  *
  * Invariant: an id is in the table at most once, and the active list holds exactly the records whose status
  * is queued or processing. A record costs at most 128 bytes, table slot included, plus its id. Records belong
- * to the table; a pointer to one stays valid until it is removed or its unknown status word changes.
+ * to the table; a pointer to one stays valid until it is removed or a status that is an unknown word is set
+ * or left. The table
+ * also knows on which page of the full list each job stands, see known_pages.
  */
 #ifndef JOBWATCH_JOB_TABLE_H
 #define JOBWATCH_JOB_TABLE_H
 
-#include "job.h"
+#include "known_pages.h"
 
 /* Why one job should be looked at by its own URL (bits of known_job.look). */
 enum look {
@@ -45,17 +47,17 @@ struct known_job {
     mono_time moved_at;    /* when its status or a count was last seen to move */
     mono_time gone_at;     /* finished and absent since this full sweep; MONO_NEVER while listed */
     int64_t failures_told; /* failed_count when failures were last told; 0: never */
-    uint32_t seen;         /* tick of the last observation, see job_table_tick */
+    uint32_t seen;         /* private: tick of the last observation by itself, see job_table_last_seen */
     uint32_t active_place; /* private: index in the active list */
-    uint16_t id_len;
-    uint8_t status;      /* enum job_status */
-    uint8_t look;        /* enum look bits; not stored */
-    uint8_t told;        /* enum told bits */
-    uint8_t anomalies;   /* enum anomaly bits */
-    uint8_t revivals;    /* how often it came back from the dead: makes the ids of its second end distinct */
-    bool dirty;          /* changed since it was last written to the store; not stored */
-    uint16_t stall_told; /* how often this stall was told, reminders included; not stored */
-    char id[];           /* NUL-terminated; behind it the status word when JOB_OTHER, see known_status_word */
+    uint32_t page;         /* where it stands in the full list: PAGE_NONE, or a page's place + 1 */
+    uint16_t stall_told;   /* how often this stall was told, reminders included; not stored */
+    uint8_t status;        /* enum job_status */
+    uint8_t look;          /* enum look bits; not stored */
+    uint8_t told;          /* enum told bits */
+    uint8_t anomalies;     /* enum anomaly bits */
+    uint8_t revivals; /* how often it came back from the dead: makes the ids of its second end distinct */
+    bool dirty;       /* changed since it was last written to the store; not stored */
+    char id[];        /* NUL-terminated; behind it the status word of JOB_OTHER, see known_status_word */
 };
 
 struct job_table;
@@ -77,7 +79,7 @@ struct known_job *job_table_add(struct job_table *table, const char *id);
 void job_table_remove(struct job_table *table, struct known_job *job);
 
 /*
- * Set status and word; keeps the active list. Returns the record, moved when the word needed other room, or
+ * Set status and word; keeps the active list. Returns the record, moved when it needs other room, or
  * NULL without memory (nothing changed). The word is looked at only for JOB_OTHER.
  */
 struct known_job *job_table_set_status(struct job_table *table, struct known_job *job, enum job_status status,
@@ -103,10 +105,33 @@ struct known_job *job_table_next(const struct job_table *table, size_t *cursor);
  * one, so a job was not seen since a sweep's start when its `seen` is older than the sweep's tick.
  */
 uint32_t job_table_new_tick(struct job_table *table);
+uint32_t job_table_tick(const struct job_table *table); /* the current one */
 void job_table_see(struct job_table *table, struct known_job *job);
-static inline bool job_seen_since(const struct known_job *job, uint32_t tick)
+
+/* The last observation, by itself or with the page it stands on. */
+uint32_t job_table_last_seen(const struct job_table *table, const struct known_job *job);
+
+static inline bool tick_is_since(uint32_t seen, uint32_t tick)
 {
-    return (int32_t)(job->seen - tick) >= 0;
+    return (int32_t)(seen - tick) >= 0;
 }
+
+static inline bool job_seen_since(const struct job_table *table, const struct known_job *job, uint32_t tick)
+{
+    return tick_is_since(job_table_last_seen(table, job), tick);
+}
+
+/* The pages of the full list that were read. */
+struct known_pages *job_table_pages(struct job_table *table);
+
+/*
+ * A page of the full sweep that began at `sweep` shows the job, which was last seen at `seen_before` (of no
+ * meaning for a new one): it stands on that page from now on, and on no other. False without memory.
+ */
+bool job_table_stand(struct job_table *table, struct known_job *job, size_t place, uint32_t sweep,
+                     uint32_t seen_before);
+
+/* The whole full sweep that began at `sweep` did not show it: it stands on no page. */
+void job_table_stand_nowhere(struct job_table *table, struct known_job *job, uint32_t sweep);
 
 #endif

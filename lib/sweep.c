@@ -107,16 +107,14 @@ static void watch_order(struct sweep *sweep, const struct page *page)
     }
 }
 
-enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen)
+/* The page is done: to the next page or list, or the end. */
+static enum sweep_step step(struct sweep *sweep, size_t unseen, enum page_next next, const char *next_cursor)
 {
     sweep->pages++;
-    sweep->malformed += page->n_malformed;
     sweep->stale_pages = unseen > 0 ? 0 : sweep->stale_pages + 1;
-    watch_order(sweep, page);
-
     if (sweep->kind == SWEEP_HEAD)
         return end_of_list(sweep);
-    switch (page->next) {
+    switch (next) {
     case NEXT_NONE:
         return end_of_list(sweep);
     case NEXT_UNUSABLE:
@@ -128,13 +126,31 @@ enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t 
         return broken(sweep, "the list goes on, but its pages bring nothing new");
     if (sweep->pages >= SWEEP_MAX_PAGES)
         return broken(sweep, "the list has no end");
-    const char *why = use_cursor(sweep, page->next_cursor);
+    const char *why = use_cursor(sweep, next_cursor);
     if (why)
         return broken(sweep, why);
-    char *cursor = strdup(page->next_cursor);
+    char *cursor = strdup(next_cursor);
     if (!cursor)
         return broken(sweep, "out of memory");
     free(sweep->cursor);
     sweep->cursor = cursor;
     return STEP_MORE;
+}
+
+enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen)
+{
+    sweep->malformed += page->n_malformed;
+    watch_order(sweep, page);
+    return step(sweep, unseen, page->next, page->next_cursor);
+}
+
+/* Its jobs stand on no other page, so that all of them are new to this sweep. */
+enum sweep_step sweep_same_page(struct sweep *sweep, const struct known_page *page)
+{
+    if (page->jobs > 0) {
+        bool older = wall_is_none(sweep->last_created) || page->first_created.ms <= sweep->last_created.ms;
+        sweep->newest_first &= page->newest_first && older;
+        sweep->last_created = page->last_created;
+    }
+    return step(sweep, page->jobs, page->next_cursor ? NEXT_CURSOR : NEXT_NONE, page->next_cursor);
 }

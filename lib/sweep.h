@@ -10,7 +10,7 @@
 #ifndef JOBWATCH_SWEEP_H
 #define JOBWATCH_SWEEP_H
 
-#include "page_decode.h"
+#include "known_pages.h"
 
 enum sweep_kind {
     SWEEP_ACTIVE, /* status filters, sparse fieldset */
@@ -64,6 +64,9 @@ void sweep_begin(struct sweep *sweep, enum sweep_kind kind, bool both, uint32_t 
  * to the next page or list, or ends. STEP_BROKEN also without memory.
  */
 enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen);
+
+/* The same for a page that was read before and came again as it was. */
+enum sweep_step sweep_same_page(struct sweep *sweep, const struct known_page *page);
 
 /* End it before its time (a page could not be had); release its memory. A zeroed sweep is fine. */
 void sweep_end(struct sweep *sweep);

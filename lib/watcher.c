@@ -382,12 +382,11 @@ static bool look_found(struct dealing *dealing, struct known_job *record, const 
         return settle_errors(dealing, record, NULL) &&
                watcher_hold_condition(dealing, WATCH_SCHEMA, dealing->now.mono, why, 0, 0);
     }
-    bool unseen;
     if (!settle_errors(dealing, record, job))
         return false;
     /* Answers overtake each other: what was asked before the job last moved may be older than what is known, as a list may be. */
     enum source source = record->moved_at.ms < dealing->sent.ms ? SOURCE_LOOK : SOURCE_LIST;
-    return watcher_apply_job(dealing, job, source, 0, &unseen) && watcher_check_throttled(dealing);
+    return watcher_apply_job(dealing, job, source, NULL) && watcher_check_throttled(dealing);
 }
 
 /* 200: decode and go on. */
@@ -396,6 +395,11 @@ static bool good_status(struct dealing *dealing, struct sweep *sweep, struct kno
     const struct watcher_answer *answer = dealing->answer;
     const char *type = dealing->watcher->options.family->type;
     struct page page;
+    const struct known_page *known = sweep ? watcher_known_page(dealing, sweep) : NULL;
+    if (known) {
+        note_good(dealing->watcher);
+        return watcher_same_page(dealing, sweep, known);
+    }
     enum page_result result = sweep ? page_decode_list(answer->body, answer->body_len, type, &page)
                                     : page_decode_one(answer->body, answer->body_len, type, &page);
     if (result == PAGE_NO_MEMORY)

@@ -76,8 +76,20 @@ bool watcher_tell_change(struct dealing *dealing, struct known_job *record, cons
     return batch_add(dealing->batch, BATCH_EVENT, event, hold);
 }
 
-bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum source source, uint32_t tick,
-                       bool *ret_unseen)
+/* What it means for its page that the job was on it. False without memory. */
+static bool note_read(struct watcher *watcher, const struct diff *diff, struct reading *reading)
+{
+    bool seen = diff->was_in_table && tick_is_since(diff->seen_before, reading->sweep->tick);
+    bool twice = diff->was_in_table && tick_is_since(diff->seen_before, reading->tick);
+    reading->unseen += !seen;
+    reading->settled &= !twice && !(diff->job->look & ~(unsigned)LOOK_QUEUED);
+    return reading->sweep->kind != SWEEP_FULL ||
+           job_table_stand(watcher->table, diff->job, reading->sweep->pages, reading->sweep->tick,
+                           diff->seen_before);
+}
+
+bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum source source,
+                       struct reading *reading)
 {
     struct watcher *watcher = dealing->watcher;
     struct diff_context context = {
@@ -91,11 +103,12 @@ bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum sou
     struct diff diff;
     if (!job_diff(watcher->table, seen, &context, &diff))
         return false;
-    *ret_unseen = !diff.was_in_table || (int32_t)(diff.seen_before - tick) < 0;
     for (size_t i = 0; i < diff.n; i++) {
         if (!watcher_tell_change(dealing, diff.job, &diff.changes[i], &diff, dealing->alone ? seen : NULL))
             return false;
     }
+    if (reading && !note_read(watcher, &diff, reading))
+        return false;
     return watcher_queue_look(watcher, diff.job) && watcher_save_job(dealing, diff.job);
 }
 

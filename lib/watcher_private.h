@@ -61,10 +61,18 @@ struct dealing {
     mono_time sent; /* when it was asked for */
 };
 
+/* One page of a sweep, as its jobs are read. */
+struct reading {
+    const struct sweep *sweep;
+    uint32_t tick; /* of its own, so that a job that is on it twice shows */
+    size_t unseen; /* jobs that had not been seen since the sweep began */
+    bool settled;  /* to read the same page again would change nothing */
+};
+
 /* watcher_events.c: from changes and conditions to events in the batch. All return false without memory. */
-/* *ret_unseen: it had not been seen since `tick`. */
-bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum source source, uint32_t tick,
-                       bool *ret_unseen);
+/* reading: NULL for a look's answer. */
+bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum source source,
+                       struct reading *reading);
 bool watcher_tell_change(struct dealing *dealing, struct known_job *job, const struct change *change,
                          const struct diff *diff, const struct job *seen);
 bool watcher_save_job(struct dealing *dealing, struct known_job *job);
@@ -75,6 +83,9 @@ bool watcher_hold_condition(struct dealing *dealing, enum watch_condition which,
                             const char *note, int64_t figure, int64_t remind_every);
 
 /* watcher_sweeps.c: pages and the ends of sweeps. */
+/* The page at hand, if it came before just so and need not be read again; else NULL. */
+const struct known_page *watcher_known_page(const struct dealing *dealing, const struct sweep *sweep);
+bool watcher_same_page(struct dealing *dealing, struct sweep *sweep, const struct known_page *page);
 bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct page *page);
 bool watcher_break(struct dealing *dealing, struct sweep *sweep);
 bool watcher_check_throttled(struct dealing *dealing);

@@ -129,6 +129,7 @@ static bool end_full(struct dealing *dealing, const struct sweep *sweep)
     watcher->state.full_pages = sweep->pages;
     watcher->plan.rules.head_pages = watcher->options.plan.head_pages || sweep->newest_first;
     watcher->full_was_over = watcher->full_was_whole = true;
+    known_pages_end(job_table_pages(watcher->table), sweep->pages);
     plan_full_over(&watcher->plan, sweep->began, dealing->now.mono, true);
     bool fine = settle_absent(dealing, sweep) && (!first || take_baseline(dealing, sweep)) &&
                 tell_stalled(dealing, sweep->tick) && tell_expiring(dealing);
@@ -196,27 +197,79 @@ bool watcher_break(struct dealing *dealing, struct sweep *sweep)
     return queue_looks(watcher);
 }
 
-bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct page *page)
+static bool go_on(struct dealing *dealing, struct sweep *sweep, enum sweep_step step, const char *page_why)
 {
-    size_t unseen = 0;
-    if (wall_is_none(sweep->server_began))
-        sweep->server_began = dealing->answer->server_now;
-    for (size_t i = 0; i < page->n_jobs; i++) {
-        bool is_unseen;
-        if (!watcher_apply_job(dealing, &page->jobs[i], SOURCE_LIST, sweep->tick, &is_unseen))
-            return false;
-        unseen += is_unseen;
-    }
-    switch (sweep_page(sweep, page, unseen)) {
+    switch (step) {
     case STEP_MORE:
         return true;
     case STEP_WHOLE:
-        return end_whole(dealing, sweep, page->why);
+        return end_whole(dealing, sweep, page_why);
     case STEP_BROKEN:
         return watcher_hold_condition(dealing, WATCH_SCHEMA, dealing->now.mono, sweep->why, 0, 0) &&
                watcher_break(dealing, sweep);
     }
     return true;
+}
+
+/* What is done with a job that was read depends on these too, and on this program's version. */
+static struct page_digest digest_of(const struct dealing *dealing)
+{
+    const struct watcher_options *options = &dealing->watcher->options;
+    char rules[160];
+    snprintf(rules, sizeof rules, JOBWATCH_VERSION " %.80s %" PRId64 " %d", options->base.revision,
+             options->rules->failure_step, options->rules->job_created);
+    return page_digest(dealing->answer->body, dealing->answer->body_len, rules);
+}
+
+static void note_began(const struct dealing *dealing, struct sweep *sweep)
+{
+    if (wall_is_none(sweep->server_began))
+        sweep->server_began = dealing->answer->server_now;
+}
+
+const struct known_page *watcher_known_page(const struct dealing *dealing, const struct sweep *sweep)
+{
+    if (sweep->kind != SWEEP_FULL)
+        return NULL;
+    struct page_digest digest = digest_of(dealing);
+    return known_pages_same(job_table_pages(dealing->watcher->table), sweep->pages, &digest);
+}
+
+bool watcher_same_page(struct dealing *dealing, struct sweep *sweep, const struct known_page *page)
+{
+    struct job_table *table = dealing->watcher->table;
+    note_began(dealing, sweep);
+    known_pages_see(job_table_pages(table), sweep->pages, job_table_tick(table));
+    return go_on(dealing, sweep, sweep_same_page(sweep, page), "");
+}
+
+/* A page of the full list with nothing left to do is remembered. */
+static bool remember(struct dealing *dealing, const struct sweep *sweep, const struct page *page,
+                     const struct reading *reading)
+{
+    struct known_pages *pages = job_table_pages(dealing->watcher->table);
+    if (sweep->kind != SWEEP_FULL)
+        return true;
+    if (!reading->settled || page->n_malformed > 0 || page->next == NEXT_UNUSABLE) {
+        known_pages_forget(pages, sweep->pages);
+        return true;
+    }
+    struct page_digest digest = digest_of(dealing);
+    return known_pages_remember(pages, sweep->pages, &digest, page, reading->tick);
+}
+
+bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct page *page)
+{
+    struct reading reading = {
+        .sweep = sweep, .tick = job_table_new_tick(dealing->watcher->table), .settled = true};
+    note_began(dealing, sweep);
+    for (size_t i = 0; i < page->n_jobs; i++) {
+        if (!watcher_apply_job(dealing, &page->jobs[i], SOURCE_LIST, &reading))
+            return false;
+    }
+    if (!remember(dealing, sweep, page, &reading))
+        return false;
+    return go_on(dealing, sweep, sweep_page(sweep, page, reading.unseen), page->why);
 }
 
 bool watcher_check_throttled(struct dealing *dealing)

@@ -169,6 +169,49 @@ static void test_a_job_comes_back_whole(void **state)
     store_close(store);
 }
 
+static bool take_page(void *user, size_t place, const struct known_page *page)
+{
+    struct known_page *wanted = user;
+    assert_int_equal(place, 4);
+    assert_true(page->read && page->newest_first == wanted->newest_first && page->jobs == wanted->jobs &&
+                page->first_created.ms == wanted->first_created.ms &&
+                page->last_created.ms == wanted->last_created.ms);
+    assert_memory_equal(&page->digest, &wanted->digest, sizeof page->digest);
+    if (wanted->next_cursor)
+        assert_string_equal(page->next_cursor, wanted->next_cursor);
+    else
+        assert_null(page->next_cursor);
+    wanted->members++;
+    return true;
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    struct store_watch watch;
+    struct store *store = must_open(true);
+    struct known_page page = {.read = true,
+                              .newest_first = true,
+                              .digest = {{1, UINT64_MAX}},
+                              .jobs = 100,
+                              .first_created = {5},
+                              .last_created = WALL_NONE,
+                              .next_cursor = "next"};
+    assert_true(store_watch_get(store, "main", "fam", &watch));
+    assert_true(store_page_put(store, watch.id, 4, &page) &&
+                store_pages_load(store, watch.id, take_page, &page));
+    page.next_cursor = NULL;
+    page.newest_first = false;
+    assert_true(store_page_put(store, watch.id, 4, &page) &&
+                store_pages_load(store, watch.id, take_page, &page));
+    assert_int_equal(page.members, 2);
+    page.read = false;
+    assert_true(store_page_put(store, watch.id, 4, &page) &&
+                store_pages_load(store, watch.id, take_page, &page));
+    assert_int_equal(page.members, 2);
+    store_close(store);
+}
+
 static void test_a_row_of_somebody_else(void **state)
 {
     (void)state;
@@ -176,11 +219,16 @@ static void test_a_row_of_somebody_else(void **state)
     struct loaded loaded = {0};
     struct store *store = must_open(true);
     assert_true(store_watch_get(store, "main", "fam", &watch));
-    execute("INSERT INTO jobs VALUES (1, '', 'queued', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)");
+    execute("INSERT INTO jobs VALUES (1, '', 'queued', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0)");
     assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
     assert_non_null(strstr(store_error(store), "not one of ours"));
     execute("UPDATE jobs SET id = 'A', told = 5000");
     assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
+    execute("UPDATE jobs SET told = 0, page = 200001");
+    assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
+    execute("INSERT INTO pages (watch, place, digest, jobs, newest_first) VALUES (1, 0, x'00', 1, 0)");
+    assert_false(store_pages_load(store, watch.id, take_page, NULL));
+    assert_non_null(strstr(store_error(store), "not one of ours"));
     execute("INSERT INTO events (id, kind, priority, at, account, family, job_id, status, note, figure, "
             "reminder, more_errors)"
             " VALUES ('x', 'no.kind', 5, 1, 'a', 'f', 'j', '', '', 0, 0, 0)");
@@ -201,10 +249,9 @@ static void test_due(void **state)
         snprintf(distinct, sizeof distinct, "%d", i);
         int64_t seq = add_event(store, distinct);
         /* Events 1, 3, 5 of job A; 2, 4 of job B; the first of A is due late. */
-        assert_true(store_delivery_add(store, "hook", seq, i % 2 ? "B" : "A",
-                                       (mono_time){i == 0 ? 500 : 100 + i},
-                                       (mono_time){i == 0 ? 500 : 100 + i}));
-        assert_true(store_delivery_add(store, "journal", seq, "", (mono_time){0}, (mono_time){0}));
+        assert_true(
+            store_delivery_add(store, "hook", seq, i % 2 ? "B" : "A", (mono_time){i == 0 ? 500 : 100 + i}));
+        assert_true(store_delivery_add(store, "journal", seq, "", (mono_time){0}));
     }
     assert_true(store_deliveries_due(store, "hook", (mono_time){200}, rows, 8, &n));
     assert_int_equal(n, 1); /* of A the first is not due, of B the second waits for the first */
@@ -314,8 +361,8 @@ static void test_the_second_writer_is_refused(void **state)
 
 static void test_files_that_are_not_ours(void **state)
 {
-    char path[128];
     (void)state;
+    char path[128];
     must_refuse(false, "has the daemon run");
     snprintf(path, sizeof path, "%s/" STORE_FILE, dir);
     FILE *file = fopen(path, "w");
@@ -418,9 +465,9 @@ static void test_ledger_notes_prune(void **state)
     free(note);
     int64_t done = add_event(store, "old and delivered"), waits = add_event(store, "old, but waiting");
     struct stored_delivery row = {.seq = done, .sink = "hook", .state = DELIVERY_DONE};
-    assert_true(store_delivery_add(store, "hook", done, "A", (mono_time){0}, (mono_time){0}) &&
+    assert_true(store_delivery_add(store, "hook", done, "A", (mono_time){0}) &&
                 store_delivery_put(store, &row));
-    assert_true(store_delivery_add(store, "hook", waits, "A", (mono_time){0}, (mono_time){0}));
+    assert_true(store_delivery_add(store, "hook", waits, "A", (mono_time){0}));
     assert_true(store_prune(store, (wall_time){2000}, 100, &removed));
     assert_int_equal(removed, 1);
     assert_null(store_event_load(store, done));
@@ -437,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_an_event_comes_back_whole),
         TEST(test_a_job_comes_back_whole),
+        TEST(test_pages),
         TEST(test_a_row_of_somebody_else),
         TEST(test_due),
         TEST(test_plans),
