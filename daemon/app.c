@@ -93,6 +93,22 @@ static bool open_loop(struct app *app)
     return app->http;
 }
 
+static size_t take_unsaved(void *user, struct now now, const struct event **events, size_t max)
+{
+    struct app *app = user;
+    size_t n = 0;
+    for (size_t i = 0; i < app->n_watches; i++)
+        n += watch_unsaved(app->watches[i], now, events + n, max - n);
+    return n;
+}
+
+static void unsaved_told(void *user, const char *event_id, bool fine)
+{
+    struct app *app = user;
+    for (size_t i = 0; i < app->n_watches; i++)
+        watch_unsaved_told(app->watches[i], event_id, fine);
+}
+
 static bool open_delivery(struct app *app, enum journal_port port)
 {
     char why[STORE_WHY];
@@ -103,6 +119,8 @@ static bool open_delivery(struct app *app, enum journal_port port)
         log_error("out of memory");
         return false;
     }
+    delivery_tell_unsaved(app->delivery,
+                          &(struct unsaved_events){.take = take_unsaved, .told = unsaved_told, .user = app});
     if (delivery_configure(app->delivery, app->config, why, sizeof why))
         return true;
     log_error("%s", why);

@@ -159,6 +159,11 @@ bool delivery_enqueue(struct delivery *delivery, const struct event *event, stru
     return delivery_route(delivery, event, now, hold_until, NULL, false, ret_new);
 }
 
+bool delivery_journal_had(struct delivery *delivery, const char *event_id, struct now now)
+{
+    return store_delivery_done(delivery->store, SINK_JOURNAL, event_id, now.wall);
+}
+
 /* The waiting events of one job. */
 struct waiting {
     const char *job_id;
@@ -243,6 +248,51 @@ static void journal_written(void *user, size_t written)
         delivery_soon(delivery);
 }
 
+/* ---- what is not saved yet ---- */
+
+void delivery_tell_unsaved(struct delivery *delivery, const struct unsaved_events *source)
+{
+    delivery->unsaved = *source;
+}
+
+static void answer_unsaved(struct delivery *delivery, size_t written)
+{
+    struct journal_queue *queue = &delivery->journal_queue;
+    for (size_t i = 0; i < queue->n_unsaved; i++)
+        delivery->unsaved.told(delivery->unsaved.user, queue->unsaved[i], i < written);
+    queue->n_unsaved = 0;
+}
+
+static void unsaved_written(void *user, size_t written)
+{
+    struct delivery *delivery = user;
+    if (!sink_journal_is_stuck(delivery->journal))
+        note_journal(delivery, written == delivery->journal_queue.n_unsaved, loop_now(delivery->loop));
+    answer_unsaved(delivery, written);
+    delivery_soon(delivery);
+}
+
+static mono_time pump_unsaved(struct delivery *delivery, struct now now)
+{
+    struct journal_queue *queue = &delivery->journal_queue;
+    const struct event *events[DELIVERY_BATCH];
+    if (!delivery->unsaved.take || sink_journal_is_busy(delivery->journal))
+        return MONO_NEVER;
+    if (queue->failures > 0 && now.mono.ms < queue->retry_at.ms)
+        return queue->retry_at;
+    queue->n_unsaved = delivery->unsaved.take(delivery->unsaved.user, now, events, DELIVERY_BATCH);
+    for (size_t i = 0; i < queue->n_unsaved; i++)
+        memcpy(queue->unsaved[i], events[i]->id, sizeof queue->unsaved[i]);
+    if (queue->n_unsaved == 0 ||
+        sink_journal_write(delivery->journal, events, queue->n_unsaved, unsaved_written, delivery))
+        return MONO_NEVER;
+    answer_unsaved(delivery, 0);
+    note_journal(delivery, false, now);
+    return queue->retry_at;
+}
+
+/* ---- what is ---- */
+
 /* Load the events of due rows, each with the outcome it will have. Returns how many. */
 static size_t load_batch(struct delivery *delivery, size_t n, struct event **events, struct now now)
 {
@@ -304,16 +354,16 @@ static void turn(void *user)
 {
     struct delivery *delivery = user;
     struct now now = loop_now(delivery->loop);
-    mono_time next;
     if (delivery->closed)
         return;
     delivery->woken = false;
+    mono_time next = pump_unsaved(delivery, now);
     if (delivery_save(delivery, now)) {
-        next = pump_journal(delivery, now);
+        next = mono_min(next, pump_journal(delivery, now));
         for (size_t i = 0; i < delivery->n_hooks; i++)
             next = mono_min(next, hook_pump(delivery->hooks[i], now));
     } else {
-        next = delivery->save_at;
+        next = mono_min(next, delivery->save_at);
     }
     if (delivery->woken || next.ms <= now.mono.ms)
         delivery_soon(delivery);

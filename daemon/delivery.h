@@ -48,6 +48,21 @@ bool delivery_enqueue(struct delivery *delivery, const struct event *event, stru
 bool delivery_errors_arrived(struct delivery *delivery, struct now now, const char *account,
                              const char *family, const struct job *job);
 
+/* Within an open transaction: the journal has had this recorded event already, see delivery_tell_unsaved. */
+bool delivery_journal_had(struct delivery *delivery, const char *event_id, struct now now);
+
+/*
+ * Events that cannot be recorded, because the store fails, go to the journal all the same, whenever a turn
+ * comes: `take` hands out up to max of them, `told` hears of each whether the journal has it now. To be
+ * called before the first turn.
+ */
+struct unsaved_events {
+    size_t (*take)(void *user, struct now now, const struct event **events, size_t max);
+    void (*told)(void *user, const char *event_id, bool fine);
+    void *user;
+};
+void delivery_tell_unsaved(struct delivery *delivery, const struct unsaved_events *source);
+
 /* After a commit, or when in doubt: look for due deliveries. */
 void delivery_wake(struct delivery *delivery);
 

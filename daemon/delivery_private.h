@@ -29,6 +29,8 @@ struct hook;
 struct journal_queue {
     struct outcome *batch[DELIVERY_BATCH]; /* what is being written */
     size_t n;
+    char unsaved[DELIVERY_BATCH][EVENT_ID_SIZE]; /* what is being written before it is saved */
+    size_t n_unsaved;
     uint32_t failures;
     mono_time retry_at;
     int64_t blocked_wait;
@@ -48,6 +50,7 @@ struct delivery {
     struct sink_journal *journal;
     struct loop_timer *timer;
     struct journal_queue journal_queue;
+    struct unsaved_events unsaved;
     struct hook **hooks;
     size_t n_hooks;
     struct outcome *outcomes; /* not written yet, oldest first */

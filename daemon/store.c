@@ -199,9 +199,10 @@ const char *column_text(sqlite3_stmt *statement, int column)
 /* ---- opening ---- */
 
 /* The lock names its holder, for the one that comes too late. */
-static bool take_lock(struct store *store, const char *dir, char why[STORE_WHY])
+static bool take_lock(struct store *store, char why[STORE_WHY])
 {
     char path[4096], holder[32] = "";
+    const char *dir = store->dir;
     snprintf(path, sizeof path, "%s/" LOCK_FILE, dir);
     store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock < 0) {
@@ -311,6 +312,7 @@ static bool open_database(struct store *store)
     int code = sqlite3_open_v2(store->path, &store->db, flags, NULL);
     bool fine = store->db && code == SQLITE_OK && set_up(store);
     umask(mask);
+    fine = fine && stat(store->path, &store->file) == 0;
     if (!store->db)
         snprintf(store->error, sizeof store->error, "state file %s: out of memory", store->path);
     else if (code != SQLITE_OK)
@@ -326,7 +328,8 @@ struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
         return NULL;
     store->lock = -1;
     store->writable = writable;
-    bool fine = asprintf(&store->path, "%s/" STORE_FILE, dir) >= 0;
+    store->dir = strdup(dir);
+    bool fine = store->dir && asprintf(&store->path, "%s/" STORE_FILE, dir) >= 0;
     if (!fine)
         store->path = NULL;
     if (fine && !writable && access(store->path, R_OK) != 0) {
@@ -335,7 +338,7 @@ struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
                  store->path, strerror(errno));
         fine = false;
     }
-    fine = fine && (!writable || take_lock(store, dir, why));
+    fine = fine && (!writable || take_lock(store, why));
     if (fine && !open_database(store)) {
         snprintf(why, STORE_WHY, "%s", store->error);
         fine = false;
@@ -346,17 +349,111 @@ struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
     return NULL;
 }
 
+static void close_database(struct store *store)
+{
+    for (int i = 0; i < N_STATEMENTS; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    sqlite3_close(store->db);
+    store->db = NULL;
+}
+
 void store_close(struct store *store)
 {
     if (!store)
         return;
-    for (int i = 0; i < N_STATEMENTS; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->db);
+    close_database(store);
     if (store->lock >= 0)
         close(store->lock);
     free(store->path);
+    free(store->dir);
     free(store);
+}
+
+/* ---- a file that is gone ---- */
+
+/* The whole of the file that is open but has no name any more, under its name again. */
+static bool write_anew(struct store *store)
+{
+    char new_path[4096];
+    char *sql = NULL;
+    snprintf(new_path, sizeof new_path, "%s.new", store->path);
+    unlink(new_path); /* the rest of a try that failed */
+    mode_t mask = umask(0077);
+    bool fine = (sql = sqlite3_mprintf("VACUUM INTO %Q", new_path)) && execute(store, sql);
+    umask(mask);
+    sqlite3_free(sql);
+    if (fine && rename(new_path, store->path) == 0)
+        return true;
+    if (fine)
+        snprintf(store->error, sizeof store->error, "state file %s: %s", store->path, strerror(errno));
+    unlink(new_path);
+    return false;
+}
+
+/* The old connection must not tidy up by name when it is closed: that name is the new one's now. */
+static bool move_over(struct store *store)
+{
+    struct store fresh = *store;
+    fresh.db = NULL;
+    memset(fresh.statements, 0, sizeof fresh.statements);
+    if (!open_database(&fresh)) {
+        close_database(&fresh);
+        memcpy(store->error, fresh.error, sizeof store->error);
+        return false;
+    }
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    close_database(store);
+    *store = fresh;
+    return true;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The lock that we hold may have lost its name too. */
+static bool renew_lock(struct store *store)
+{
+    char path[4096];
+    struct stat ours, named;
+    int old_lock = store->lock;
+    snprintf(path, sizeof path, "%s/" LOCK_FILE, store->dir);
+    if (fstat(old_lock, &ours) == 0 && stat(path, &named) == 0 && is_same_file(&ours, &named))
+        return true;
+    if (take_lock(store, store->error)) {
+        close(old_lock);
+        return true;
+    }
+    if (store->lock >= 0)
+        close(store->lock);
+    store->lock = old_lock;
+    return false;
+}
+
+static bool restore(struct store *store)
+{
+    if (!renew_lock(store) || !write_anew(store))
+        return false;
+    if (move_over(store))
+        return true;
+    unlink(store->path); /* ours, of a moment ago; the next try writes it again */
+    return false;
+}
+
+/* SQLite would go on with a file that has no name any more, and all of it would be lost with the process. */
+static bool is_in_place(struct store *store)
+{
+    struct stat st;
+    if (!store->writable)
+        return true;
+    if (stat(store->path, &st) != 0)
+        return errno == ENOENT ? restore(store) : true;
+    if (is_same_file(&st, &store->file))
+        return true;
+    return refuse(store, "was replaced by another file while it was in use; restart klv-jobwatch");
 }
 
 /* ---- transactions ---- */
@@ -364,7 +461,7 @@ void store_close(struct store *store)
 bool store_begin(struct store *store)
 {
     crash_point("begin");
-    return store_run(store, store_statement(store, SQL_BEGIN));
+    return is_in_place(store) && store_run(store, store_statement(store, SQL_BEGIN));
 }
 
 /* SQLite rolls back by itself after some errors (a full disk), but not after all. */

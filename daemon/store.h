@@ -5,7 +5,8 @@
  * Invariant: what belongs together is written in one transaction (store_begin … store_commit), WAL,
  * synchronous=FULL; after a crash the file holds all of a batch or nothing of it. The file is never deleted,
  * and a newer version's or a corrupt file is refused with the way out. One writer: a lock beside the file
- * names the process that holds it. Errors: functions return false (or NULL) and keep a sentence for
+ * names the process that holds it. A file that is removed under the writer is written anew, whole, as soon as
+ * its directory is there; one that is replaced is left alone, and writing fails. Errors: functions return false (or NULL) and keep a sentence for
  * store_error(); nothing is logged here. Times are mono_time on the store's own time line (see
  * store_timeline) and wall_time for people.
  */
@@ -146,6 +147,8 @@ bool store_deliveries_due(struct store *store, const char *sink, mono_time now, 
 bool store_delivery_next(struct store *store, const char *sink, mono_time *ret);
 /* Write state, attempts, next_at and the last answer of one row. */
 bool store_delivery_put(struct store *store, const struct stored_delivery *row);
+/* The sink has had this event by another way: its waiting delivery is done. */
+bool store_delivery_done(struct store *store, const char *sink, const char *event_id, wall_time when);
 /* Make waiting deliveries of an event due at `when` if they are due later (its errors have come). */
 bool store_deliveries_release(struct store *store, int64_t seq, mono_time when);
 /* sink NULL: all of them. */

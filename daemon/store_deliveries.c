@@ -84,6 +84,17 @@ bool store_delivery_put(struct store *store, const struct stored_delivery *row)
     return store_run(store, s);
 }
 
+bool store_delivery_done(struct store *store, const char *sink, const char *event_id, wall_time when)
+{
+    sqlite3_stmt *s = store_statement(store, SQL_DELIVERY_DONE);
+    if (!s)
+        return false;
+    bind_text(s, 1, sink);
+    bind_text(s, 2, event_id);
+    bind_wall(s, 3, when);
+    return store_run(store, s);
+}
+
 bool store_deliveries_release(struct store *store, int64_t seq, mono_time when)
 {
     sqlite3_stmt *s = store_statement(store, SQL_DELIVERIES_RELEASE);

@@ -5,6 +5,7 @@
 #include "store.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 /* The note that holds the time line's last mark. */
 #define STORE_MARK_KEY "time"
@@ -50,6 +51,7 @@ enum statement {
     SQL_DELIVERIES_DUE,
     SQL_DELIVERY_NEXT,
     SQL_DELIVERY_PUT,
+    SQL_DELIVERY_DONE,
     SQL_DELIVERIES_RELEASE,
     SQL_DELIVERY_COUNTS,
     N_STATEMENTS,
@@ -59,8 +61,10 @@ extern const char *const statement_texts[N_STATEMENTS];
 
 struct store {
     sqlite3 *db;
+    char *dir;
     char *path;
     int lock;
+    struct stat file; /* what is open, to see whether it is still what has that name */
     bool writable;
     sqlite3_stmt *statements[N_STATEMENTS];
     char boot_id[64];

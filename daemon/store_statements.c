@@ -68,6 +68,8 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_DELIVERY_PUT] =
         "UPDATE deliveries SET state = ?3, attempts = ?4, queued_at = ?5, next_at = ?6, last_at = ?7,"
         " last_status = ?8, last_error = ?9 WHERE sink = ?1 AND event = ?2",
+    [SQL_DELIVERY_DONE] = "UPDATE deliveries SET state = 1, attempts = attempts + 1, last_at = ?3"
+                          " WHERE sink = ?1 AND state = 0 AND event = (SELECT seq FROM events WHERE id = ?2)",
     [SQL_DELIVERIES_RELEASE] =
         "UPDATE deliveries SET next_at = ?2, queued_at = ?2 WHERE event = ?1 AND state = 0"
         " AND attempts = 0 AND next_at > ?2",

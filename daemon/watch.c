@@ -6,6 +6,7 @@
 #include "random.h"
 #include "watch_store.h"
 #include "../lib/account_health.h"
+#include "../lib/backoff.h"
 #include "../lib/rate_headers.h"
 #include "../lib/render.h"
 
@@ -19,6 +20,8 @@
 #define MAX_PAGE_BODY (16u << 20)
 /* What only says when a list was last read is written this often at the most, in ms. */
 #define LAZY_COMMIT 10000
+/* So many records wait for the store at most, but for what the requests in flight bring. */
+#define MOST_UNSAVED 4096
 /* In `once`, so many answers in a row that were not good end the run. */
 #define ONCE_MAX_FAILURES 4
 
@@ -53,7 +56,10 @@ struct watch {
     bool closed;
     bool done;
     bool saved;
+    bool full; /* MOST_UNSAVED is reached */
     bool refused;
+    uint32_t save_failures;
+    mono_time save_at; /* no commit before, when the last one failed */
     mono_time last_commit;
     char problem[CONDITION_NOTE];
 };
@@ -211,14 +217,33 @@ void watch_start(struct watch *watch)
 
 /* ---- committing ---- */
 
-static void note_saved(struct watch *watch, bool fine)
+static const struct backoff_rules save_rules = {.base = 500, .cap = 10000};
+
+static void note_saved(struct watch *watch, bool fine, struct now now)
 {
     if (fine && !watch->saved)
         log_notice("account %s: state is being saved again", watch->account->name);
     if (!fine && watch->saved)
-        log_error("account %s: state is not being saved, alerts wait in memory: %s", watch->account->name,
-                  store_error(watch->shared.store));
+        log_error("account %s: state is not being saved, alerts go to the journal only, webhooks wait: %s",
+                  watch->account->name, store_error(watch->shared.store));
     watch->saved = fine;
+    watch->save_failures = fine ? 0 : watch->save_failures + 1;
+    if (!fine)
+        watch->save_at = mono_add(now.mono, backoff_delay(&save_rules, watch->save_failures, random_u64()));
+}
+
+/* `once` ends by itself, and says that it could not save. */
+static bool is_full(struct watch *watch)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; i < watch->n && !watch->saved && !watch->shared.once; i++)
+        waiting += batch_size(&watch->families[i]->rows.batch);
+    bool full = waiting >= MOST_UNSAVED;
+    if (full && !watch->full)
+        log_error("account %s: %zu records wait to be saved; Klaviyo is not asked again before they are",
+                  watch->account->name, waiting);
+    watch->full = full;
+    return full;
 }
 
 /* The alert says that the key is refused; this, what to do. */
@@ -240,7 +265,7 @@ static void note_refused(struct watch *watch, const struct family_watch *family,
 
 static bool is_urgent(struct watch *watch)
 {
-    bool urgent = watch_health_is_urgent(&watch->health) || !watch->saved;
+    bool urgent = watch_health_is_urgent(&watch->health);
     for (size_t i = 0; i < watch->n; i++)
         urgent |= watch_rows_are_urgent(&watch->families[i]->rows, watch->watchers[i]);
     return urgent;
@@ -263,9 +288,36 @@ static void commit(struct watch *watch, struct now now)
         watch_rows_written(&watch->families[i]->rows, watch->families[i]->watcher);
     if (fine)
         watch_health_written(&watch->health);
+    for (size_t i = 0; !fine && i < watch->n; i++)
+        batch_compact(&watch->families[i]->rows.batch);
     watch->last_commit = now.mono;
-    note_saved(watch, fine);
+    note_saved(watch, fine, now);
     delivery_wake(watch->shared.delivery);
+}
+
+static void commit_if_due(struct watch *watch, struct now now)
+{
+    bool due = watch->saved ? is_urgent(watch) || mono_diff(now.mono, watch->last_commit) >= LAZY_COMMIT
+                            : now.mono.ms >= watch->save_at.ms;
+    if (due)
+        commit(watch, now);
+    else if (!watch->saved)
+        delivery_wake(watch->shared.delivery);
+}
+
+size_t watch_unsaved(struct watch *watch, struct now now, const struct event **events, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < watch->n && !watch->saved; i++)
+        n += batch_untold(&watch->families[i]->rows.batch, now.wall, watch->account->detail_timeout,
+                          events + n, max - n);
+    return n;
+}
+
+void watch_unsaved_told(struct watch *watch, const char *event_id, bool fine)
+{
+    for (size_t i = 0; i < watch->n; i++)
+        batch_told(&watch->families[i]->rows.batch, event_id, fine);
 }
 
 /* ---- requests and answers ---- */
@@ -324,6 +376,8 @@ static void check_done(struct watch *watch, struct now now)
             return;
     }
     watch->done = true;
+    if (!watch->saved)
+        commit(watch, now); /* the last chance to save it in this run */
     if (watch->shared.on_done)
         watch->shared.on_done(watch->shared.user);
 }
@@ -340,8 +394,7 @@ static void deal(struct watch *watch, struct family_watch *family, unsigned slot
         watch->shared.on_no_memory(watch->shared.user);
         return;
     }
-    if (is_urgent(watch) || mono_diff(now.mono, watch->last_commit) >= LAZY_COMMIT)
-        commit(watch, now);
+    commit_if_due(watch, now);
     note_refused(watch, family, now);
     if (watch->shared.on_change)
         watch->shared.on_change(watch->shared.user);
@@ -397,7 +450,8 @@ static mono_time pump_family(struct watch *watch, struct family_watch *family, s
     struct watcher_request wanted;
     mono_time next = MONO_NEVER;
     while (!family->failed && watcher_next(family->watcher, now.mono, &wanted, &next)) {
-        note_saved(watch, watch_rows_cover(&family->rows, watch->shared.store, family->watcher, now));
+        if (watch->saved && !watch_rows_cover(&family->rows, watch->shared.store, family->watcher, now))
+            note_saved(watch, false, now);
         bool sent = send_request(watch, family, &wanted);
         free(wanted.url);
         if (!sent) {
@@ -414,8 +468,13 @@ static void pump(struct watch *watch)
         return;
     struct now now = loop_now(watch->shared.loop);
     mono_time next = MONO_NEVER;
-    for (size_t i = 0; i < watch->n; i++)
+    if (!watch->saved && now.mono.ms >= watch->save_at.ms)
+        commit(watch, now);
+    bool full = is_full(watch);
+    for (size_t i = 0; i < watch->n && !full; i++)
         next = mono_min(next, pump_family(watch, watch->families[i], now));
+    if (!watch->saved)
+        next = mono_min(next, watch->save_at);
     loop_timer_at(watch->timer, next);
 }
 

@@ -4,8 +4,9 @@
  * only file that sees both sides.
  *
  * Invariant: what an answer changed is committed, jobs, events and deliveries in one transaction, before
- * anything of it is sent. When a commit fails, the batch stays and is tried again; nothing is lost, and the
- * state says that it is not being saved.
+ * anything of it is sent. When a commit fails, the batch stays and is tried again; its events go to the
+ * journal meanwhile, and the state says that it is not being saved. So that memory stays bounded, Klaviyo is
+ * not asked any more when very much waits: what was not seen yet stays visible there.
  */
 #ifndef KLV_WATCH_H
 #define KLV_WATCH_H
@@ -58,6 +59,10 @@ bool watch_is_done(const struct watch *watch);
 
 /* `once`: whether every family's sweep was whole; the first error otherwise in why. */
 bool watch_was_whole(const struct watch *watch, char *why, size_t why_size);
+
+/* What the store does not take, for the journal: see struct unsaved_events. */
+size_t watch_unsaved(struct watch *watch, struct now now, const struct event **events, size_t max);
+void watch_unsaved_told(struct watch *watch, const char *event_id, bool fine);
 
 /* Figures for STATUS and `status`. */
 struct watch_figures {

@@ -165,7 +165,8 @@ static bool write_item(const struct watch_target *target, const struct batch_ite
         item->hold ? mono_add(target->now.mono, target->account->detail_timeout) : target->now.mono;
     switch (item->kind) {
     case BATCH_EVENT:
-        return delivery_enqueue(target->delivery, event, target->now, hold, &is_new);
+        return delivery_enqueue(target->delivery, event, target->now, hold, &is_new) &&
+               (!item->told || delivery_journal_had(target->delivery, event->id, target->now));
     case BATCH_ERRORS:
         break;
     }
