@@ -178,6 +178,11 @@ HISTORIES ?= 5000000
 model: $(BUILD)/tests/test_job_diff_model ## HISTORIES (5000000) random histories from SEED (1): job_diff against a simple model of its rules
 	JOB_DIFF_HISTORIES=$(HISTORIES) JOB_DIFF_SEED=$(SEED) $<
 
+.PHONY: bench-commands
+bench-commands: deps ## CPU of the commands' first screen on a store of a million jobs
+	$(MAKE) all
+	$(PYTHON) tests/bench/commands.py $(PROGRAM) $(BENCH_ARGS)
+
 .PHONY: check
 check: deps ## install what is missing, build, run every test
 	$(MAKE) all

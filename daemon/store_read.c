@@ -69,31 +69,39 @@ bool store_read_version(struct store *store, int64_t *ret)
 /* ---- watches ---- */
 
 /* A row of which no observation is believed yet is nobody's business; those are few and soon over. The condition on
- * `complete` is that of the index, which would not be used without it. */
-#define UNFINISHED "SELECT count(*) FROM jobs WHERE watch = w.id AND status <> 'complete'"
+ * `complete` is that of the index. */
+#define UNFINISHED                                                                                           \
+    "(SELECT count(*) FROM jobs INDEXED BY jobs_unfinished WHERE watch = w.id AND status <> 'complete'"
 #define COUNTS                                                                                               \
-    "(SELECT count(*) FROM jobs WHERE watch = w.id), (" UNFINISHED "), (" UNFINISHED                         \
-    " AND status = 'queued'), (" UNFINISHED " AND status = 'processing'), (" UNFINISHED                      \
-    " AND status = 'cancelled'), (SELECT count(*) FROM jobs WHERE watch = w.id AND failed > 0)"
+    UNFINISHED "), " UNFINISHED " AND status = 'queued'), " UNFINISHED                                       \
+               " AND status = 'processing'), " UNFINISHED                                                    \
+               " AND status = 'cancelled'), (SELECT count(*) FROM jobs INDEXED BY jobs_with_failures"        \
+               " WHERE watch = w.id AND failed > 0)"
 
 static struct watch_counts read_counts(sqlite3_stmt *s)
 {
-    int64_t unfinished = sqlite3_column_int64(s, 6);
     struct watch_counts counts = {
         .id = sqlite3_column_int64(s, 0),
         .account = column_text(s, 1),
         .family = column_text(s, 2),
         .baseline_at = column_wall(s, 3),
         .last_good = column_wall(s, 4),
-        .jobs = sqlite3_column_int64(s, 5),
-        .queued = sqlite3_column_int64(s, 7),
-        .processing = sqlite3_column_int64(s, 8),
-        .cancelled = sqlite3_column_int64(s, 9),
-        .with_failures = sqlite3_column_int64(s, 10),
+        .unfinished = sqlite3_column_int64(s, 5),
+        .queued = sqlite3_column_int64(s, 6),
+        .processing = sqlite3_column_int64(s, 7),
+        .cancelled = sqlite3_column_int64(s, 8),
+        .with_failures = sqlite3_column_int64(s, 9),
     };
-    counts.complete = counts.jobs - unfinished;
-    counts.other = unfinished - counts.queued - counts.processing - counts.cancelled;
+    counts.other = counts.unfinished - counts.queued - counts.processing - counts.cancelled;
     return counts;
+}
+
+bool store_read_job_total(struct store *store, int64_t watch, int64_t *ret)
+{
+    sqlite3_str *text = sqlite3_str_new(store->db);
+    sqlite3_str_appendf(text, "SELECT count(*) FROM jobs INDEXED BY jobs_newest WHERE watch = %lld",
+                        (long long)watch);
+    return read_number(store, text, ret);
 }
 
 bool store_read_watches(struct store *store, const char *account, const char *family,
@@ -246,13 +254,18 @@ static bool read_last_attempt(struct store *store, const char *sink, struct stor
     return fine;
 }
 
-/* With the state as a number in the text, so that its index serves. */
-static bool count_deliveries(struct store *store, const char *sink, enum delivery_state state, int64_t *ret)
+/* Each along the index of its state. */
+static bool count_deliveries(struct store *store, const char *sink, struct sink_figures *ret)
 {
-    sqlite3_str *text = sqlite3_str_new(store->db);
-    sqlite3_str_appendf(text, "SELECT count(*) FROM deliveries WHERE sink = %Q AND state = %d", sink,
-                        (int)state);
-    return read_number(store, text, ret);
+    sqlite3_str *waiting = sqlite3_str_new(store->db), *dead = sqlite3_str_new(store->db);
+    sqlite3_str_appendf(
+        waiting, "SELECT count(*) FROM deliveries INDEXED BY deliveries_due WHERE sink = %Q AND state = %d",
+        sink, (int)DELIVERY_WAITING);
+    sqlite3_str_appendf(
+        dead, "SELECT count(*) FROM deliveries INDEXED BY deliveries_dead WHERE sink = %Q AND state = %d",
+        sink, (int)DELIVERY_DEAD);
+    bool fine = read_number(store, waiting, &ret->waiting);
+    return read_number(store, dead, &ret->dead) && fine;
 }
 
 /* The first sink behind this name; *ret_found false at the end. Jumps along the primary key. */
@@ -282,9 +295,7 @@ bool store_read_sinks(struct store *store, bool (*each)(void *user, const struct
         if (!found || !go_on)
             return true;
         struct sink_figures figures = {.sink = sink};
-        if (!count_deliveries(store, sink, DELIVERY_WAITING, &figures.waiting) ||
-            !count_deliveries(store, sink, DELIVERY_DEAD, &figures.dead) ||
-            !store_delivery_next(store, sink, &figures.next_at) ||
+        if (!count_deliveries(store, sink, &figures) || !store_delivery_next(store, sink, &figures.next_at) ||
             !read_last_attempt(store, sink, &figures.last))
             return false;
         go_on = each(user, &figures);

@@ -18,23 +18,25 @@ bool store_read_clock(struct store *store, int64_t *ret_to_wall);
 /* A number that changes whenever another process has written to the store. */
 bool store_read_version(struct store *store, int64_t *ret);
 
-/* One (account, family) with its jobs by state. */
+/* One (account, family) with its jobs by state, but for the finished ones: they may be a million. */
 struct watch_counts {
     int64_t id;
     const char *account;
     const char *family;
     wall_time baseline_at;
     wall_time last_good;
-    int64_t jobs;
+    int64_t unfinished; /* all that are not complete: the four that follow */
     int64_t queued;
     int64_t processing;
-    int64_t complete;
     int64_t cancelled;
     int64_t other; /* states this version does not know */
     int64_t with_failures;
 };
 bool store_read_watches(struct store *store, const char *account, const char *family,
                         bool (*each)(void *user, const struct watch_counts *counts), void *user);
+
+/* How many jobs a watch has in all; looks at each. */
+bool store_read_job_total(struct store *store, int64_t watch, int64_t *ret);
 
 enum job_order {
     JOBS_USUAL,    /* those in progress first, then the newest */

@@ -57,7 +57,7 @@ static const char *key_of(enum job_order order)
 
 #define UNFINISHED " AND status <> 'complete'"
 
-/* The condition on `complete` is that of the index of the unfinished, which would not be used without it. */
+/* The condition on `complete` is that of jobs_unfinished. */
 static void add_choice(sqlite3_str *text, enum job_choice choice)
 {
     static const char *const conditions[N_JOB_CHOICES] = {
@@ -86,14 +86,28 @@ static void add_order(sqlite3_str *text, const struct job_query *query)
         sqlite3_str_appendf(text, " LIMIT %lld", (long long)query->limit);
 }
 
+/* Named, because SQLite, which knows nothing of how many there are of what, would rather save the sorting. */
+static const char *index_of(const struct job_query *query)
+{
+    bool newest_first = query->order == JOBS_USUAL || query->order == JOBS_CREATED;
+    if (query->id)
+        return "NOT INDEXED";
+    if (query->stalled ||
+        (query->choice != JOBS_ALL && query->choice != JOBS_COMPLETE && query->choice != JOBS_INACTIVE))
+        return "INDEXED BY jobs_unfinished";
+    if (query->failed)
+        return "INDEXED BY jobs_with_failures";
+    return newest_first ? "INDEXED BY jobs_newest" : "NOT INDEXED";
+}
+
 /* The jobs of one watch, ?1, or of all that were asked for. A row of which no observation is believed yet is nobody's
  * business. */
 static sqlite3_stmt *prepare_jobs(struct store *store, const struct job_query *query, bool one_watch)
 {
     sqlite3_str *text = sqlite3_str_new(store->db);
-    sqlite3_str_appendf(text,
-                        "SELECT " JOB_COLUMNS "%s AS key FROM watches CROSS JOIN jobs ON watch = watches.id",
-                        key_of(query->order));
+    sqlite3_str_appendf(
+        text, "SELECT " JOB_COLUMNS "%s AS key FROM watches CROSS JOIN jobs %s ON watch = watches.id",
+        key_of(query->order), index_of(query));
     read_add_watch_filter(text, query->account, query->family);
     if (one_watch)
         sqlite3_str_appendall(text, " AND watches.id = ?1");

@@ -39,6 +39,22 @@ const struct command commands[] = {
         .run = command_status,
     },
     {
+        .name = "jobs",
+        .arguments = "[ID]",
+        .argument = WORD_JOB,
+        .max_arguments = 1,
+        .summary = "the known jobs, or one job with its history",
+        .allowed = "csaFTELOrnfuj",
+        .more = "Those in progress come first, then the newest, 100 in all unless -n says otherwise. With "
+                "the id of a job, "
+                "or how\nit begins, that one is shown whole: its changes, errors, and deliveries.",
+        .examples = "jobs --follow                # live, until Ctrl-C\n"
+                    "jobs --failed --sort failed  # where most items failed first\n"
+                    "jobs 01GSQ                   # the one job that begins so, or a list of them\n"
+                    "jobs --status active --json | jq -r .id",
+        .run = command_jobs,
+    },
+    {
         .name = "events",
         .summary = "what was told, as journalctl shows the journal",
         .allowed = "csaFSUJkpDnfuj",

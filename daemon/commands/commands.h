@@ -8,6 +8,7 @@ int command_run(const struct options *options);
 int command_once(const struct options *options);
 int command_check(const struct options *options);
 int command_status(const struct options *options);
+int command_jobs(const struct options *options);
 int command_events(const struct options *options);
 
 #endif

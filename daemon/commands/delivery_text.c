@@ -1,6 +1,7 @@
 #include "delivery_text.h"
 
 #include "../delivery.h"
+#include "../../lib/render.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,4 +68,54 @@ struct json_object *delivery_json(const struct view *view, const struct stored_d
     if (row->state == DELIVERY_WAITING)
         json_out_time(&object, "next_attempt_at", view_wall(view, row->next_at));
     return json_out_json(&object);
+}
+
+/* ---- all of an event's ---- */
+
+struct telling {
+    const struct view *view;
+    FILE *out;
+    struct json_object *array;
+    bool memory;
+};
+
+static bool print_one(void *user, const struct stored_delivery *row)
+{
+    struct telling *telling = user;
+    char *raw = delivery_text(telling->view, row);
+    char *text = raw ? terminal_text(&telling->view->terminal, raw) : NULL;
+    if (text)
+        fprintf(telling->out, "    %s\n", text);
+    telling->memory = text;
+    free(raw);
+    free(text);
+    return telling->memory;
+}
+
+static bool add_one(void *user, const struct stored_delivery *row)
+{
+    struct telling *telling = user;
+    telling->array = json_out_append(telling->array, delivery_json(telling->view, row));
+    return telling->array;
+}
+
+bool delivery_print(const struct view *view, int64_t seq, FILE *out)
+{
+    struct telling telling = {.view = view, .out = out, .memory = true};
+    return store_read_deliveries(view->store, seq, print_one, &telling) && telling.memory;
+}
+
+struct json_object *delivery_event_json(const struct view *view, int64_t seq, const struct event *event)
+{
+    struct telling telling = {.view = view, .array = json_object_new_array()};
+    char *line = render_json_line(event);
+    struct json_out whole = {.json = line ? json_tokener_parse(line) : NULL};
+    whole.failed = !whole.json;
+    free(line);
+    if (!store_read_deliveries(view->store, seq, add_one, &telling)) {
+        json_object_put(telling.array);
+        telling.array = NULL;
+    }
+    json_out_put(&whole, "deliveries", telling.array);
+    return json_out_json(&whole);
 }

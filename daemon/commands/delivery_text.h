@@ -15,4 +15,9 @@ char *delivery_text(const struct view *view, const struct stored_delivery *row);
 /* {"sink":"ops","state":"waiting",…}; NULL without memory. */
 struct json_object *delivery_json(const struct view *view, const struct stored_delivery *row);
 
+/* How a recorded event went to each sink: a line each, or the event as `once --json` tells it with "deliveries". False
+ * when the store or memory fails. */
+bool delivery_print(const struct view *view, int64_t seq, FILE *out);
+struct json_object *delivery_event_json(const struct view *view, int64_t seq, const struct event *event);
+
 #endif

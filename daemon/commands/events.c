@@ -22,49 +22,15 @@ struct printing {
     FILE *out;
     int64_t last_seq;
     size_t shown;
-    bool store_fails;
+    bool failed;
 };
-
-static bool print_delivery(void *user, const struct stored_delivery *row)
-{
-    struct printing *printing = user;
-    char *text = delivery_text(printing->view, row);
-    if (!text)
-        return false;
-    fprintf(printing->out, "    %s\n", text);
-    free(text);
-    return true;
-}
-
-struct array {
-    const struct view *view;
-    struct json_object *json;
-};
-
-static bool add_delivery(void *user, const struct stored_delivery *row)
-{
-    struct array *array = user;
-    array->json = json_out_append(array->json, delivery_json(array->view, row));
-    return array->json;
-}
 
 /* The event as `once --json` tells it; with --deliveries how it went to each sink. */
 static bool print_json(struct printing *printing, int64_t seq, const struct event *event)
 {
-    char *line = NULL;
-    if (!printing->view->options->deliveries) {
-        line = render_json_line(event);
-    } else {
-        struct array array = {printing->view, json_object_new_array()};
-        char *plain = render_json_line(event);
-        struct json_out whole = {.json = plain ? json_tokener_parse(plain) : NULL};
-        whole.failed = !whole.json;
-        free(plain);
-        if (!store_read_deliveries(printing->view->store, seq, add_delivery, &array))
-            printing->store_fails = true;
-        json_out_put(&whole, "deliveries", array.json);
-        line = json_out_take(&whole);
-    }
+    char *line = printing->view->options->deliveries
+                     ? json_out_string(delivery_event_json(printing->view, seq, event))
+                     : render_json_line(event);
     if (line)
         fprintf(printing->out, "%s\n", line);
     free(line);
@@ -74,22 +40,22 @@ static bool print_json(struct printing *printing, int64_t seq, const struct even
 static bool print_event(void *user, int64_t seq, const struct event *event)
 {
     struct printing *printing = user;
-    const struct options *options = printing->view->options;
-    bool fine = options->json ? print_json(printing, seq, event)
-                              : event_line(&printing->view->terminal, event, 0, printing->out);
-    if (fine && options->deliveries && !options->json &&
-        !store_read_deliveries(printing->view->store, seq, print_delivery, printing))
-        printing->store_fails = true;
+    const struct view *view = printing->view;
+    bool fine = view->options->json ? print_json(printing, seq, event)
+                                    : event_line(&view->terminal, event, 0, printing->out);
+    if (fine && view->options->deliveries && !view->options->json)
+        fine = delivery_print(view, seq, printing->out);
     printing->last_seq = seq;
     printing->shown++;
-    return fine && !printing->store_fails && !ferror(printing->out);
+    printing->failed = !fine;
+    return fine && !ferror(printing->out);
 }
 
 static bool draw(struct view *view, void *user, FILE *out)
 {
     struct printing *printing = user;
     printing->out = out;
-    return store_read_events(view->store, &printing->query, print_event, printing) && !printing->store_fails;
+    return store_read_events(view->store, &printing->query, print_event, printing) && !printing->failed;
 }
 
 /* Newer events as they come, until Ctrl-C or until the reader of a pipe is gone. */

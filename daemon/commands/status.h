@@ -14,6 +14,8 @@ struct status_watch {
     char *account;
     char *family;
     struct watch_counts counts; /* but for its names */
+    int64_t jobs;               /* as of the daemon's report, else counted */
+    int64_t complete;
     struct json_object
         *live; /* the daemon's report of it; NULL: it is not watched by the last daemon, or none ran */
     bool told; /* a lasting condition says already what is wrong */

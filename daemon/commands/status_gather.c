@@ -206,10 +206,22 @@ static struct json_object *index_report(struct json_object *report)
 }
 
 struct gathering {
+    struct view *view;
     struct status *status;
     struct json_object *index;
     bool memory;
 };
+
+/* The daemon knows how many there are; while none runs they have to be counted. */
+static bool count_all(const struct gathering *gathering, struct status_watch *watch)
+{
+    bool known = gathering->status->running && watch->live;
+    watch->jobs = status_int(watch->live, "jobs");
+    if (!known && !store_read_job_total(gathering->view->store, watch->counts.id, &watch->jobs))
+        return false;
+    watch->complete = watch->jobs > watch->counts.unfinished ? watch->jobs - watch->counts.unfinished : 0;
+    return true;
+}
 
 static bool add_watch(void *user, const struct watch_counts *counts)
 {
@@ -232,7 +244,7 @@ static bool add_watch(void *user, const struct watch_counts *counts)
                                    .live = json_object_get(live)};
     watch->counts.account = watch->account;
     watch->counts.family = watch->family;
-    gathering->memory = watch->account && watch->family;
+    gathering->memory = watch->account && watch->family && count_all(gathering, watch);
     return gathering->memory;
 }
 
@@ -288,7 +300,7 @@ bool status_gather(struct view *view, struct status *ret)
     ret->report = text ? json_tokener_parse(text) : NULL;
     free(text);
     ret->running = process_runs(status_int(ret->report, "pid"), status_int(ret->report, "started"));
-    struct gathering gathering = {ret, index_report(ret->report), true};
+    struct gathering gathering = {view, ret, index_report(ret->report), true};
     bool fine = gathering.index && gather_all(view, &gathering);
     json_object_put(gathering.index);
     return fine;

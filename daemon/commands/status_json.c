@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_counts(struct json_out *out, const struct watch_counts *counts)
+static void put_counts(struct json_out *out, const struct status_watch *watch)
 {
+    const struct watch_counts *counts = &watch->counts;
     json_out_int(out, "queued", counts->queued);
     json_out_int(out, "processing", counts->processing);
-    json_out_int(out, "complete", counts->complete);
+    json_out_int(out, "complete", watch->complete);
     json_out_int(out, "cancelled", counts->cancelled);
     json_out_int(out, "other", counts->other);
     json_out_int(out, "with_failures", counts->with_failures);
@@ -26,11 +27,11 @@ static struct json_object *watch_json(const struct status_watch *watch, wall_tim
     } else {
         out = json_out_new();
         json_out_text(&out, "family", watch->family);
-        json_out_int(&out, "jobs", watch->counts.jobs);
+        json_out_int(&out, "jobs", watch->jobs);
         json_out_int(&out, "last_good_ms",
                      wall_is_none(watch->counts.last_good) ? 0 : watch->counts.last_good.ms);
     }
-    put_counts(&out, &watch->counts);
+    put_counts(&out, watch);
     return json_out_json(&out);
 }
 

@@ -39,6 +39,8 @@ struct row {
     const char *account;
     char name[80];
     struct watch_counts sum;
+    int64_t jobs;
+    int64_t complete;
     int64_t delay;
     wall_time swept; /* the one that is longest ago */
     int64_t next;
@@ -60,10 +62,10 @@ static void add_to_row(struct row *row, const struct status_watch *watch, wall_t
 {
     const struct watch_counts *counts = &watch->counts;
     int64_t delay = status_delay(watch, now);
-    row->sum.jobs += counts->jobs;
+    row->jobs += watch->jobs;
     row->sum.queued += counts->queued;
     row->sum.processing += counts->processing;
-    row->sum.complete += counts->complete;
+    row->complete += watch->complete;
     row->sum.cancelled += counts->cancelled;
     row->sum.other += counts->other;
     row->sum.with_failures += counts->with_failures;
@@ -110,10 +112,10 @@ static void add_row(struct table *table, const struct row *row, wall_time now, b
 {
     table_cell(table, row->trouble && running ? STYLE_BAD : STYLE_PLAIN, "%s", row->account);
     table_cell(table, STYLE_PLAIN, "%s", row->name);
-    count_cell(table, row->sum.jobs, false, STYLE_PLAIN);
+    count_cell(table, row->jobs, false, STYLE_PLAIN);
     count_cell(table, row->sum.queued, false, STYLE_PLAIN);
     count_cell(table, row->sum.processing, false, STYLE_GOOD);
-    count_cell(table, row->sum.complete, false, STYLE_PLAIN);
+    count_cell(table, row->complete, false, STYLE_PLAIN);
     count_cell(table, row->sum.cancelled, false, STYLE_PLAIN);
     count_cell(table, row->sum.other, true, STYLE_WARN);
     count_cell(table, row->sum.with_failures, false, STYLE_WARN);

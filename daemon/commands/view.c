@@ -37,17 +37,17 @@ int view_failed(const struct view *view)
     return EXIT_FAILED;
 }
 
-/* Without a mark nothing has been written that has such a time. */
-static void look_at_clocks(struct view *view)
+void view_look_at_clocks(struct view *view)
 {
     view->now = time_option_now();
+    /* Without a mark nothing has been written yet that has such a time. */
     (void)store_read_clock(view->store, &view->to_wall);
 }
 
 static int show_once(struct view *view, bool paged, bool (*draw)(struct view *view, void *user, FILE *out),
                      void *user)
 {
-    look_at_clocks(view);
+    view_look_at_clocks(view);
     pid_t pager = paged ? pager_start(&view->terminal) : 0;
     bool drawn = draw(view, user, stdout);
     if (!pager_finish(pager)) {
@@ -64,7 +64,7 @@ static bool show_frame(struct view *view, struct live *live,
     char *frame = NULL;
     size_t len;
     FILE *out = open_memstream(&frame, &len);
-    look_at_clocks(view);
+    view_look_at_clocks(view);
     bool drawn = out && draw(view, user, out);
     if (out && fclose(out) != 0)
         drawn = false;

@@ -24,6 +24,9 @@ struct view {
 bool view_open(struct view *view, const struct options *options);
 void view_close(struct view *view);
 
+/* Sample now and to_wall anew. */
+void view_look_at_clocks(struct view *view);
+
 /* The wall time of a time on the store's time line; WALL_NONE for MONO_NEVER. */
 wall_time view_wall(const struct view *view, mono_time t);
 

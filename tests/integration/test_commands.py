@@ -120,3 +120,21 @@ def test_old_events_are_forgotten_but_not_told_again(place: Place, acct: Any, to
     assert place.once() == []
     assert reading(place, "events").stdout == ""
     assert place.once() == []
+
+
+def test_jobs(place: Place, acct: Any, told: list[dict[str, Any]]) -> None:
+    def ids(*words: str) -> list[str]:
+        done = reading(place, "jobs", *words, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        return [json.loads(line)["id"] for line in done.stdout.splitlines()]
+    assert ids() == ["B", "A"]  # the one in progress first
+    assert ids("--reverse") == ["A", "B"]
+    assert ids("--sort", "id") == ["A", "B"]
+    assert ids("--failed") == ["B"]
+    assert ids("--status", "complete") == ["A"]
+    assert ids("--stalled") == []
+    assert ids("--family", "catalog-item*") == []
+    assert ids("-n", "1") == ["B"]
+    assert json.loads(reading(place, "jobs", "A", "--json").stdout)["events"][0]["type"] == "job.completed"
+    nobody = reading(place, "jobs", "C")
+    assert (nobody.returncode, nobody.stdout) == (1, "") and 'no job begins with "C"' in nobody.stderr
