@@ -63,6 +63,7 @@ struct http_transfer {
     size_t max_header;
     size_t header_bytes;
     bool keep_truncated;
+    bool head_is_over;
     bool body_is_full;
     bool too_large;
     bool no_memory;
@@ -135,10 +136,20 @@ static bool keep_header(struct http_transfer *t, enum wanted_header which, const
     return true;
 }
 
+/* An empty line ends a head, and after one of status 1xx another begins. */
+static void note_head(struct http_transfer *t, const char *line, size_t len)
+{
+    if (len > 0 && strchr("\r\n", *line))
+        t->head_is_over = true;
+    else if (len > 5 && memcmp(line, "HTTP/", 5) == 0)
+        t->head_is_over = false;
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *user)
 {
     struct http_transfer *t = user;
     size_t len = size * n;
+    note_head(t, data, len);
     t->header_bytes += len;
     if (t->header_bytes > t->max_header) {
         t->too_large = true;
@@ -204,10 +215,13 @@ static void unlink_transfer(struct http_transfer *t)
     t->next = t->previous = NULL;
 }
 
-/* A body that was cut on purpose ends as a write error of ours, and is fine. */
+/*
+ * A body that was cut on purpose ends as a write error of ours, and is fine. A head that the connection's end cut
+ * off is not, though curl takes it for an answer without a body: a look at a job would believe its 404.
+ */
 static bool is_fine(const struct http_transfer *t, CURLcode code)
 {
-    return code == CURLE_OK || (code == CURLE_WRITE_ERROR && t->body_is_full);
+    return (code == CURLE_OK && t->head_is_over) || (code == CURLE_WRITE_ERROR && t->body_is_full);
 }
 
 static enum http_error error_of(const struct http_transfer *t, CURLcode code)
@@ -225,7 +239,7 @@ static enum http_error error_of(const struct http_transfer *t, CURLcode code)
 static void describe(const struct http_transfer *t, enum http_error error, CURLcode code, char *out,
                      size_t size)
 {
-    const char *what = curl_easy_strerror(code);
+    const char *what = code == CURLE_OK ? "the answer ends within its head" : curl_easy_strerror(code);
     switch (error) {
     case HTTP_OK:
         out[0] = '\0';
@@ -234,7 +248,8 @@ static void describe(const struct http_transfer *t, enum http_error error, CURLc
         what = "the answer is larger than allowed";
         break;
     case HTTP_NO_MEMORY:
-        what = "out of memory";
+        /* That is curl's word for a single line of more than 100 KB too. */
+        what = t->no_memory ? "out of memory" : "out of memory, or a header line larger than allowed";
         break;
     case HTTP_CANCELLED:
         what = "given up";

@@ -48,7 +48,7 @@ bool store_mark(struct store *store, struct now now);
 /* One (account, family). */
 struct store_watch {
     int64_t id;
-    wall_time baseline_at; /* server time when the baseline's sweep began; WALL_NONE: no baseline yet */
+    wall_time baseline_at; /* when the baseline's sweep began, see job_diff.h; WALL_NONE: no baseline yet */
     uint32_t full_pages;   /* pages of the last whole full sweep, 0 unknown */
     wall_time last_good;   /* our wall time of the last whole sweep, WALL_NONE never */
 };

@@ -31,8 +31,9 @@ struct diff_context {
     const struct alert_rules *rules;
     enum source source;
     bool has_baseline;
-    wall_time baseline_at; /* the server's time when the baseline's sweep began */
-    wall_time server_now;  /* the answer's Date, or our wall time without one */
+    wall_time
+        baseline_at; /* when the baseline's sweep began, by the server's clock or by ours if that is behind */
+    wall_time server_now; /* the answer's Date, or our wall time without one */
     mono_time now;
 };
 

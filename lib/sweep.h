@@ -47,8 +47,9 @@ struct sweep {
     uint32_t restarts; /* how often it began anew because a cursor had expired */
     size_t malformed;  /* entries left out */
     mono_time began;
-    wall_time server_began; /* the first answer's time by the server's clock */
-    bool newest_first;      /* so far each job was created no later than the one before */
+    wall_time
+        server_began;  /* when the first answer came, by the server's clock or by ours if that is behind */
+    bool newest_first; /* so far each job was created no later than the one before */
     wall_time last_created;
     const char *why; /* static: why it broke */
     uint64_t *used;  /* private: hashes of the cursors of this list */

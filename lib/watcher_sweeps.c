@@ -221,10 +221,15 @@ static struct page_digest digest_of(const struct dealing *dealing)
     return page_digest(dealing->answer->body, dealing->answer->body_len, rules);
 }
 
+/*
+ * The earlier of the server's clock and ours: jobs that ended before are taken for old, so that a clock that runs ahead
+ * would swallow the first ones that end under our eyes. One that is late only tells of old ones that the sweep missed.
+ */
 static void note_began(const struct dealing *dealing, struct sweep *sweep)
 {
+    wall_time theirs = dealing->answer->server_now, ours = dealing->now.wall;
     if (wall_is_none(sweep->server_began))
-        sweep->server_began = dealing->answer->server_now;
+        sweep->server_began = theirs.ms < ours.ms ? theirs : ours;
 }
 
 const struct known_page *watcher_known_page(const struct dealing *dealing, const struct sweep *sweep)
