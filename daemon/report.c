@@ -62,11 +62,15 @@ char *report_status_line(const struct app *app)
     const char *bar = problem[0] ? " | " : "";
     const char *ending = total.sum.families == 1 ? "y" : "ies";
     const char *off = total.webhooks_off ? ", a webhook is off" : "";
-    int n = asprintf(
-        &text,
-        "%s%s%zu jobs, %zu active in %zu famil%s; last sweep %s, next %s; budget %u of %u/min; %lld queued%s",
-        problem, bar, total.sum.jobs, total.sum.active, total.sum.families, ending, last, next,
-        (unsigned)total.sum.spent, (unsigned)total.sum.share, (long long)total.queued, off);
+    char dead[40] = "";
+    if (total.dead > 0)
+        snprintf(dead, sizeof dead, ", %lld failed", (long long)total.dead);
+    int n =
+        asprintf(&text,
+                 "%s%s%zu jobs, %zu active in %zu famil%s; last sweep %s, next %s; budget %u of %u/min; %lld "
+                 "queued%s%s",
+                 problem, bar, total.sum.jobs, total.sum.active, total.sum.families, ending, last, next,
+                 (unsigned)total.sum.spent, (unsigned)total.sum.share, (long long)total.queued, dead, off);
     return n < 0 ? NULL : text;
 }
 
