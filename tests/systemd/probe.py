@@ -18,6 +18,7 @@ from typing import Any, Callable
 LIBC = ctypes.CDLL(None, use_errno=True)
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/nowhere"))
 CREDENTIALS = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
+SHARED, LEFT_BEHIND = Path("/dev/shm"), "left-behind"  # what RemoveIPC has to remove
 CLONE_NEWUSER, CLONE_NEWNET, PR_CAPBSET_READ = 0x10000000, 0x40000000, 23
 SYSCALLS = {"x86_64": {"keyctl": 250, "bpf": 321, "perf_event_open": 298, "init_module": 175, "ptrace": 101, "settimeofday": 164,
                        "reboot": 169, "swapon": 167, "syslog": 103, "ioperm": 173, "uselib": 134, "setpriority": 141},
@@ -64,6 +65,21 @@ def write(path: str) -> Callable[[], Any]:
     return lambda: os.close(os.open(path, os.O_WRONLY | (os.O_CREAT if not path.startswith(("/proc", "/dev")) else 0), 0o600))
 
 
+def other_calling_convention() -> None:
+    """A call of x86-64's 32-bit twin (x32): the kernel does not have it, or it is not filtered; to be refused by death."""
+    if platform.machine() != "x86_64":
+        raise PermissionError(errno.EPERM, "")  # there is no other way into this kernel
+    child = os.fork()
+    if child == 0:
+        LIBC.syscall(0x40000000 | 39)
+        os._exit(0)
+    _deny_if(not os.WIFSIGNALED(os.waitpid(child, 0)[1]))
+
+
+def harmless_but_filtered() -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, 5)
+
+
 # By directive: what it has to refuse.
 REFUSED: dict[str, dict[str, Callable[[], Any]]] = {
     "CapabilityBoundingSet": {"chown a file to root": lambda: os.chown(STATE, 0, 0),
@@ -99,11 +115,14 @@ REFUSED: dict[str, dict[str, Callable[[], Any]]] = {
     "MemoryDenyWriteExecute": {"memory to write and run": lambda: map_memory(mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)},
     "KeyringMode": {"the kernel's keyring": lambda: syscall("keyctl", 0, -3, 1)},
     "DevicePolicy": {"read a terminal": read("/dev/console")},
+    "SystemCallArchitectures": {"another calling convention": other_calling_convention},
+    # "trace" comes behind all that has children: where it is let through, the signal of a child's end stops this process for good.
     "SystemCallFilter": {"mount": lambda: checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", 0, None)),
                          "trace": lambda: syscall("ptrace", 0, 0, None, None), "bpf": lambda: syscall("bpf", 0, None, 0),
                          "reboot": lambda: syscall("reboot", 0, 0, 0, None), "swap": lambda: syscall("swapon", None, 0),
                          "perf": lambda: syscall("perf_event_open", None, 0, -1, -1, 0), "chroot": lambda: os.chroot("/"),
-                         "another priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 5)},
+                         "another priority": harmless_but_filtered},
+    "SystemCallErrorNumber": {"answer otherwise than by EPERM": lambda: _deny_if(attempt(harmless_but_filtered) != "EPERM")},
     "LimitCORE": {"dump core": lambda: _deny_if(resource.getrlimit(resource.RLIMIT_CORE) != (0, 0))},
     "DynamicUser": {"be root": lambda: _deny_if(os.getuid() == 0), "read the key on disk": read("/etc/klv-jobwatch/api-key"),
                     "read another's state": read("/var/lib/private/another/secret"), "read passwords": read("/etc/shadow")},
@@ -114,6 +133,7 @@ REFUSED: dict[str, dict[str, Callable[[], Any]]] = {
 
 # What it must leave.
 ALLOWED: dict[str, Callable[[], Any]] = {
+    "share memory": lambda: (SHARED / LEFT_BEHIND).write_text("x"),
     "write the state": lambda: (STATE / "probe").write_text("x"),
     "read the key": lambda: (CREDENTIALS / "api-key").read_text(),
     "read certificates": lambda: os.listdir("/etc/ssl/certs"),

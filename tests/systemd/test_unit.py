@@ -94,6 +94,20 @@ def test_credentials_arrive(service: Service, sim: SimKlaviyo, acct: Any, receiv
     assert KEY not in service.machine.run("journalctl", "--output=export", "--all").stdout
 
 
+def test_the_key_may_be_encrypted_at_rest(service: Service, sim: SimKlaviyo, acct: Any) -> None:
+    """As the unit's comment describes it."""
+    service.configure(sim.url)
+    service.machine.run("systemd-creds", "encrypt", "--with-key=host", "--name=api-key", KEY_FILE, f"{KEY_FILE}.cred")
+    service.machine.run("rm", KEY_FILE)
+    service.drop_in(f"[Service]\nLoadCredentialEncrypted=api-key:{KEY_FILE}.cred\n", "encrypted")
+    try:
+        assert KEY not in service.machine.path(f"{KEY_FILE}.cred").read_text()
+        service.start()
+        service.wait_told("watch.started")
+    finally:
+        service.machine.run("rm", f"{KEY_FILE}.cred")
+
+
 def test_the_status_is_kept_true(service: Service, sim: SimKlaviyo, acct: Any) -> None:
     jobs = watching(service, sim, acct)
     service.wait_status(lambda text: text.startswith("60 jobs, 40 active"))
