@@ -22,6 +22,10 @@
 #define LAZY_COMMIT 10000
 /* So many records wait for the store at most, but for what the requests in flight bring. */
 #define MOST_UNSAVED 4096
+/* Jobs of which there is nothing to tell, while more pages of a full sweep are to come: likewise. */
+#define SWEEP_COMMIT 1000
+/* But not more of them at a time. */
+#define SWEEP_ROWS 2000
 /* In `once`, so many answers in a row that were not good end the run. */
 #define ONCE_MAX_FAILURES 4
 
@@ -263,12 +267,19 @@ static void note_refused(struct watch *watch, const struct family_watch *family,
         watch->account->name);
 }
 
-static bool is_urgent(struct watch *watch)
+/* How long what waits to be written may wait since the last commit, in ms. */
+static int64_t may_wait(struct watch *watch)
 {
-    bool urgent = watch_health_is_urgent(&watch->health);
-    for (size_t i = 0; i < watch->n; i++)
-        urgent |= watch_rows_are_urgent(&watch->families[i]->rows, watch->watchers[i]);
-    return urgent;
+    int64_t wait = watch_health_is_urgent(&watch->health) ? 0 : LAZY_COMMIT;
+    for (size_t i = 0; wait > 0 && i < watch->n; i++) {
+        const struct watch_rows *rows = &watch->families[i]->rows;
+        bool sweeps = watcher_is_sweeping(watch->watchers[i]);
+        if (watch_rows_are_urgent(rows, watch->watchers[i]) || rows->batch.n_jobs > (sweeps ? SWEEP_ROWS : 0))
+            return 0;
+        if (rows->batch.n_jobs > 0)
+            wait = SWEEP_COMMIT;
+    }
+    return wait;
 }
 
 /* Everything that waits to be written, in one transaction. */
@@ -297,7 +308,7 @@ static void commit(struct watch *watch, struct now now)
 
 static void commit_if_due(struct watch *watch, struct now now)
 {
-    bool due = watch->saved ? is_urgent(watch) || mono_diff(now.mono, watch->last_commit) >= LAZY_COMMIT
+    bool due = watch->saved ? mono_diff(now.mono, watch->last_commit) >= may_wait(watch)
                             : now.mono.ms >= watch->save_at.ms;
     if (due)
         commit(watch, now);

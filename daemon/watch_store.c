@@ -219,7 +219,7 @@ bool watch_rows_settle(const struct watch_rows *rows, struct store *store, struc
 
 bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watcher)
 {
-    if (!batch_is_empty(&rows->batch) || wall_is_none(rows->row.baseline_at))
+    if (rows->batch.n_items > 0)
         return true;
     for (int i = 0; i < N_WATCH_CONDITIONS; i++) {
         if (watcher_condition(watcher, (enum watch_condition)i)->dirty)

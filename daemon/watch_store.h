@@ -30,8 +30,8 @@ struct watch_target {
 bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *account, const char *family,
                      struct watcher *watcher, struct now now);
 
-/* Whether there is something that should not wait: events, jobs, conditions. A newer time of the last sweep
- * can. */
+/* Whether there is something that must not wait: events and conditions. Jobs of which there is nothing to
+ * tell can, a little: what is not written is seen again. A newer time of the last sweep can, too. */
 bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watcher);
 
 /*

@@ -484,6 +484,11 @@ bool watcher_answer(struct watcher *watcher, unsigned slot, const struct watcher
     return release_slot(watcher, at, is_answered(answer) && watcher->odd_answers == 0) && fine;
 }
 
+bool watcher_is_sweeping(const struct watcher *watcher)
+{
+    return watcher->full.running;
+}
+
 bool watcher_is_done(const struct watcher *watcher, bool *ret_whole)
 {
     for (size_t i = 0; i < WATCHER_SLOTS; i++) {

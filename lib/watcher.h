@@ -109,6 +109,9 @@ bool watcher_answer(struct watcher *watcher, unsigned slot, const struct watcher
 /* The request was given up by us (end, reload): no judgement. */
 void watcher_drop(struct watcher *watcher, unsigned slot, mono_time now);
 
+/* More pages of a full sweep are to come. */
+bool watcher_is_sweeping(const struct watcher *watcher);
+
 /* For `once`: the full sweep is over and no look is open; whether it was whole. */
 bool watcher_is_done(const struct watcher *watcher, bool *ret_whole);
 
