@@ -140,13 +140,14 @@ bool delivery_route(struct delivery *delivery, const struct event *event, struct
         return true;
     if (due.ms > now.mono.ms && !store_event_hold(store, seq, true))
         return false;
-    if (event->kind != EVENT_TEST && !store_delivery_add(store, SINK_JOURNAL, seq, order_key, due))
+    if (event->kind != EVENT_TEST && !store_delivery_add(store, SINK_JOURNAL, seq, order_key, due, due))
         return false;
     for (size_t i = 0; i < delivery->n_hooks && !journal_only; i++) {
         const struct hook *hook = delivery->hooks[i];
         if (!hook_takes(hook, event) || (but && strcmp(but, hook_sink(hook)) == 0))
             continue;
-        if (!store_delivery_add(store, hook_sink(hook), seq, order_key, due))
+        if (!store_delivery_add(store, hook_sink(hook), seq, order_key, due,
+                                mono_add(due, hook_group_wait(hook))))
             return false;
     }
     delivery->figures->fresh = false;

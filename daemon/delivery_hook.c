@@ -7,47 +7,9 @@
  */
 #include "delivery_private.h"
 
-#include "log.h"
-#include "random.h"
-#include "sink_webhook.h"
-#include "../lib/backoff.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MIN_RETRY_AFTER 1000
-#define STORE_WAIT      1000
-
-/* One request on its way. */
-struct attempt {
-    struct hook *hook;
-    struct event *event;
-    struct outcome *outcome; /* made beforehand, so that no answer is lost to a lack of memory */
-    struct http_transfer *transfer;
-    uint32_t round;
-    struct attempt *next;
-};
-
-struct hook {
-    struct delivery *delivery;
-    const struct config_webhook *config;
-    struct signature_keys keys;
-    char name[SINK_SIZE];
-    char sink[SINK_SIZE];
-    struct attempt *attempts;
-    size_t in_flight;
-    bool off;
-    bool dirty;        /* look before look_at, unless paused */
-    uint32_t failures; /* in a row; while there are any, one delivery at a time probes */
-    uint32_t round;    /* one more with each pause: what was sent before does not lengthen it */
-    bool asked;        /* the pause is the receiver's own wish */
-    mono_time pause_until;
-    mono_time look_at;
-    mono_time retry_at; /* the nearest retry that we know of; later ones of its job wait for it */
-    int64_t blocked_wait;
-    char trouble[WEBHOOK_TEXT]; /* the last failure */
-};
 
 struct hook *hook_new(struct delivery *delivery, const char *name)
 {
@@ -56,6 +18,7 @@ struct hook *hook_new(struct delivery *delivery, const char *name)
         return NULL;
     hook->delivery = delivery;
     hook->retry_at = MONO_NEVER;
+    hook->group_at = MONO_NEVER;
     hook->blocked_wait = BLOCKED_WAIT;
     snprintf(hook->name, sizeof hook->name, "%s", name);
     snprintf(hook->sink, sizeof hook->sink, SINK_HOOK_PREFIX "%.*s",
@@ -107,6 +70,11 @@ void hook_wake(struct hook *hook)
     hook->dirty = true;
 }
 
+int64_t hook_group_wait(const struct hook *hook)
+{
+    return hook->config->group_wait;
+}
+
 bool hook_takes(const struct hook *hook, const struct event *event)
 {
     const struct config_webhook *config = hook->config;
@@ -116,138 +84,11 @@ bool hook_takes(const struct hook *hook, const struct event *event)
            (!event->family[0] || config_list_matches(&config->families, event->family));
 }
 
-/* ---- what an answer means ---- */
-
-static void note_alive(struct hook *hook)
-{
-    if (hook->failures > 0)
-        log_notice("webhook %s: it answers again", hook->name);
-    hook->failures = 0;
-    if (!hook->asked)
-        hook->pause_until = (mono_time){INT64_MIN};
-}
-
-static int64_t retry_delay(const struct hook *hook, uint32_t failures, int64_t retry_after)
-{
-    struct backoff_rules rules = {.base = hook->config->retry_base, .cap = hook->config->retry_max};
-    if (retry_after >= 0)
-        return retry_after > MIN_RETRY_AFTER ? retry_after : MIN_RETRY_AFTER;
-    return backoff_delay(&rules, failures, random_u64());
-}
-
-/* Requests that were sent side by side and fail together count as one failure. */
-static void pause_hook(struct hook *hook, uint32_t round, const struct webhook_answer *answer, struct now now)
-{
-    bool asked = answer->retry_after >= 0;
-    snprintf(hook->trouble, sizeof hook->trouble, "%s", answer->text);
-    if (round != hook->round && !asked)
-        return;
-    if (round == hook->round) {
-        hook->round++;
-        hook->asked = false;
-        if (hook->failures++ == 0)
-            log_warning("webhook %s: %s; trying again until it answers, its events wait", hook->name,
-                        answer->text);
-    }
-    mono_time until = mono_add(now.mono, retry_delay(hook, hook->failures, answer->retry_after));
-    hook->asked |= asked;
-    hook->pause_until = mono_max(hook->pause_until, until);
-}
-
-static void wait_for_retry(struct hook *hook, struct outcome *outcome, int64_t retry_after, struct now now)
-{
-    struct stored_delivery *row = &outcome->row;
-    /* Not beyond the time it is given up, so that it is told then. */
-    mono_time end = mono_add(row->queued_at, hook->config->give_up_after);
-    mono_time next = mono_add(now.mono, retry_delay(hook, row->attempts, retry_after));
-    row->state = DELIVERY_WAITING;
-    row->next_at = mono_min(next, mono_max(end, now.mono));
-    hook->retry_at = mono_min(hook->retry_at, row->next_at);
-}
-
-/* A dead letter, and the event that says so; without memory for that it stays waiting. */
-static void give_up(struct hook *hook, struct outcome *outcome, const struct event *event, const char *reason,
-                    struct now now)
-{
-    char distinct[SINK_SIZE + EVENT_ID_SIZE + 2];
-    snprintf(distinct, sizeof distinct, "%s/%s", hook->sink, event->id);
-    if (outcome_tell(outcome, event, hook->name, distinct, reason, now))
-        outcome->row.state = DELIVERY_DEAD;
-    else
-        outcome->row.next_at = mono_add(now.mono, STORE_WAIT);
-}
-
-static bool is_overdue(const struct hook *hook, const struct stored_delivery *row, struct now now)
-{
-    return mono_diff(now.mono, row->queued_at) >= hook->config->give_up_after;
-}
-
-static void give_up_by_age(struct hook *hook, struct outcome *outcome, const struct event *event,
-                           struct now now)
-{
-    char reason[WEBHOOK_TEXT + 80];
-    const char *last = outcome->row.last_error[0] ? outcome->row.last_error : hook->trouble;
-    snprintf(reason, sizeof reason, "not delivered within give-up-after; last: %s", last);
-    give_up(hook, outcome, event, reason, now);
-}
-
-/* 410 Gone: it wants no more. Said once; what is queued waits for a reload. */
-static void turn_off(struct hook *hook, struct outcome *outcome, const struct event *event,
-                     const struct webhook_answer *answer, struct now now)
-{
-    char distinct[SINK_SIZE + EVENT_ID_SIZE + 8], reason[WEBHOOK_TEXT + 40];
-    if (hook->off)
-        return;
-    hook->off = true;
-    log_error("webhook %s: %s; it is off until the configuration is loaded again, its events wait",
-              hook->name, answer->text);
-    snprintf(distinct, sizeof distinct, "%s/gone/%s", hook->sink, event->id);
-    snprintf(reason, sizeof reason, "%s; off until reload, its events wait", answer->text);
-    if (!outcome_tell(outcome, event, hook->name, distinct, reason, now))
-        log_error("out of memory");
-}
-
-static void judge(struct hook *hook, struct attempt *attempt, const struct webhook_answer *answer,
-                  struct now now)
-{
-    struct outcome *outcome = attempt->outcome;
-    struct stored_delivery *row = &outcome->row;
-    row->attempts++;
-    row->last_at = now.wall;
-    row->last_status = answer->status;
-    snprintf(row->last_error, sizeof row->last_error, "%s", answer->text);
-    switch (answer->verdict) {
-    case WEBHOOK_DELIVERED:
-        row->state = DELIVERY_DONE;
-        note_alive(hook);
-        return;
-    case WEBHOOK_RETRY:
-        pause_hook(hook, attempt->round, answer, now);
-        if (is_overdue(hook, row, now))
-            give_up_by_age(hook, outcome, attempt->event, now);
-        else
-            wait_for_retry(hook, outcome, answer->retry_after, now);
-        return;
-    case WEBHOOK_REFUSED:
-        note_alive(hook);
-        give_up(hook, outcome, attempt->event, answer->text, now);
-        return;
-    case WEBHOOK_GONE:
-        turn_off(hook, outcome, attempt->event, answer, now);
-        return;
-    case WEBHOOK_CANCELLED:
-        return;
-    }
-}
-
 /* ---- attempts ---- */
 
 static void free_attempt(struct attempt *attempt)
 {
-    if (!attempt)
-        return;
-    event_free(attempt->event);
-    outcome_free(attempt->outcome);
+    parcel_free(attempt->parcel);
     free(attempt);
 }
 
@@ -262,10 +103,9 @@ static void unlink_attempt(struct hook *hook, const struct attempt *attempt)
 
 static void settle(struct hook *hook, struct attempt *attempt, const struct webhook_answer *answer)
 {
-    judge(hook, attempt, answer, loop_now(hook->delivery->loop));
+    hook_judge(hook, attempt->parcel, attempt->round, answer, loop_now(hook->delivery->loop));
     hook->look_at = (mono_time){INT64_MIN};
-    delivery_settle(hook->delivery, attempt->outcome);
-    attempt->outcome = NULL;
+    parcel_settle(hook->delivery, attempt->parcel);
 }
 
 static void on_answer(void *user, const struct webhook_answer *answer)
@@ -278,41 +118,39 @@ static void on_answer(void *user, const struct webhook_answer *answer)
     free_attempt(attempt);
 }
 
-static struct attempt *new_attempt(struct hook *hook, const struct stored_delivery *row)
-{
-    struct attempt *attempt = calloc(1, sizeof *attempt);
-    if (!attempt)
-        return NULL;
-    *attempt = (struct attempt){.hook = hook, .outcome = outcome_new(row), .round = hook->round};
-    if (attempt->outcome)
-        return attempt;
-    free(attempt);
-    return NULL;
-}
-
+/* Whether the row goes with a request that is under way; of a group, its first row. */
 static bool is_in_flight(const struct hook *hook, int64_t seq)
 {
     for (const struct attempt *attempt = hook->attempts; attempt; attempt = attempt->next) {
-        if (attempt->outcome->row.seq == seq)
+        if (attempt->parcel->outcomes[0]->row.seq == seq)
             return true;
     }
     return false;
 }
 
-static void post(struct hook *hook, struct attempt *attempt, struct now now)
+/* Takes the parcel. False: no memory, come again. */
+static bool post(struct hook *hook, struct parcel *parcel, struct now now)
 {
     static const struct webhook_answer not_sent = {
         .verdict = WEBHOOK_RETRY, .retry_after = -1, .text = "the request could not be set up"};
-    attempt->transfer = sink_webhook_send(hook->delivery->http, hook->config, &hook->keys, attempt->event,
-                                          now, on_answer, attempt);
+    struct attempt *attempt = calloc(1, sizeof *attempt);
+    if (!attempt) {
+        parcel_free(parcel);
+        return false;
+    }
+    *attempt = (struct attempt){.hook = hook, .parcel = parcel, .round = hook->round};
+    attempt->transfer =
+        sink_webhook_send(hook->delivery->http, hook->config, &hook->keys,
+                          (const struct event *const *)parcel->events, parcel->n, now, on_answer, attempt);
     if (attempt->transfer) {
         attempt->next = hook->attempts;
         hook->attempts = attempt;
         hook->in_flight++;
-        return;
+        return true;
     }
     settle(hook, attempt, &not_sent);
     free_attempt(attempt);
+    return true;
 }
 
 /* How many more may be sent now. */
@@ -324,25 +162,33 @@ static size_t free_places(const struct hook *hook, struct now now)
     return places - hook->in_flight;
 }
 
-/* Send the event of a row, or give it up: one that is overdue is still tried when nothing speaks against the
- * receiver, as after a long time down. False: no memory, come again. */
+/* ---- what is due ---- */
+
+/* The row's event, or all of the group that it leads. NULL: nothing is left to send, or come again. */
+static struct parcel *load_row(struct hook *hook, const struct stored_delivery *row, struct now now)
+{
+    struct delivery *delivery = hook->delivery;
+    size_t n;
+    if (!hook->grouped)
+        return parcel_load(delivery, row, 1, now);
+    if (!delivery_note_read(delivery, store_delivery_group(delivery->store, hook->sink, row->seq,
+                                                           delivery->members, DELIVERY_ROWS, &n)))
+        return NULL;
+    return parcel_load(delivery, delivery->members, n, now);
+}
+
+/* Send what a row stands for, or give it up: one that is overdue is still tried when nothing speaks against
+ * the receiver, as after a long time down. False: come again. */
 static bool take_row(struct hook *hook, const struct stored_delivery *row, bool give, struct now now)
 {
-    struct attempt *attempt = new_attempt(hook, row);
-    if (!attempt)
+    struct parcel *parcel = load_row(hook, row, now);
+    if (!parcel)
         return false;
-    attempt->event = delivery_load(hook->delivery, row, now);
-    if (!attempt->event) {
-        delivery_put_off(hook->delivery, row, now);
-        free_attempt(attempt);
-    } else if (give) {
-        give_up_by_age(hook, attempt->outcome, attempt->event, now);
-        delivery_settle(hook->delivery, attempt->outcome);
-        attempt->outcome = NULL;
-        free_attempt(attempt);
-    } else {
-        post(hook, attempt, now);
-    }
+    if (!give)
+        return post(hook, parcel, now);
+    hook_give_up_by_age(hook, parcel, now);
+    parcel_settle(hook->delivery, parcel);
+    parcel_free(parcel);
     return true;
 }
 
@@ -354,7 +200,7 @@ static mono_time take_rows(struct hook *hook, const struct stored_delivery *rows
     for (size_t i = 0; i < n; i++) {
         if (is_in_flight(hook, rows[i].seq))
             continue;
-        bool give = hook->failures > 0 && is_overdue(hook, &rows[i], now);
+        bool give = hook->failures > 0 && hook_is_overdue(hook, &rows[i], now);
         if (!give && free_places(hook, now) == 0)
             overdue_at = mono_min(overdue_at, mono_add(rows[i].queued_at, hook->config->give_up_after));
         else if (!take_row(hook, &rows[i], give, now))
@@ -367,20 +213,140 @@ static mono_time take_rows(struct hook *hook, const struct stored_delivery *rows
     return overdue_at;
 }
 
+/* How many rows to look at: those under way are among them. */
+static size_t look_size(const struct hook *hook, struct now now)
+{
+    return hook->in_flight + (hook->failures > 0 ? DELIVERY_BATCH : free_places(hook, now));
+}
+
+static mono_time take_singles(struct hook *hook, struct now now)
+{
+    size_t n;
+    if (!delivery_due(hook->delivery, hook->sink, now, look_size(hook, now), &n))
+        return mono_add(now.mono, STORE_WAIT);
+    return take_rows(hook, hook->delivery->rows, n, now);
+}
+
+/* ---- groups ---- */
+
+/* The overdue ones of rows that are in no group yet. */
+static bool give_up_fresh(struct hook *hook, const struct stored_delivery *rows, size_t n, struct now now)
+{
+    bool any = false;
+    for (size_t i = 0; hook->failures > 0 && i < n; i++) {
+        struct parcel *parcel =
+            hook_is_overdue(hook, &rows[i], now) ? parcel_load(hook->delivery, &rows[i], 1, now) : NULL;
+        if (!parcel)
+            continue;
+        hook_give_up_by_age(hook, parcel, now);
+        parcel_settle(hook->delivery, parcel);
+        parcel_free(parcel);
+        any = true;
+    }
+    return any;
+}
+
+/* It is written before it is sent: what is sent again is the same group under the same id. */
+static bool send_group(struct hook *hook, const struct stored_delivery *rows, size_t n, struct now now)
+{
+    struct parcel *parcel = parcel_load(hook->delivery, rows, n, now);
+    if (!parcel)
+        return false;
+    parcel_join(parcel);
+    bool whole = parcel->n == n;
+    if (!delivery_record(hook->delivery, parcel, now)) {
+        parcel_free(parcel);
+        return false;
+    }
+    hook->blocked_wait = BLOCKED_WAIT;
+    return post(hook, parcel, now) && whole;
+}
+
+/* When the first of them has waited long enough for others. */
+static mono_time ripe_at(const struct stored_delivery *rows, size_t n)
+{
+    mono_time at = MONO_NEVER;
+    for (size_t i = 0; i < n; i++)
+        at = mono_min(at, rows[i].next_at);
+    return at;
+}
+
+static mono_time first_overdue(const struct hook *hook, const struct stored_delivery *rows, size_t n)
+{
+    mono_time at = MONO_NEVER;
+    for (size_t i = 0; i < n; i++)
+        at = mono_min(at, mono_add(rows[i].queued_at, hook->config->give_up_after));
+    return at;
+}
+
+static mono_time take_fresh(struct hook *hook, struct now now)
+{
+    struct delivery *delivery = hook->delivery;
+    const size_t max = hook->config->group_max;
+    for (;;) {
+        size_t n;
+        bool fine = store_deliveries_fresh(delivery->store, hook->sink, now.mono, delivery->rows, max, &n);
+        if (!delivery_note_read(delivery, fine))
+            return mono_add(now.mono, STORE_WAIT);
+        if (give_up_fresh(hook, delivery->rows, n, now))
+            return now.mono;
+        mono_time ripe = n == max ? now.mono : ripe_at(delivery->rows, n);
+        if (free_places(hook, now) == 0)
+            return n > 0 ? first_overdue(hook, delivery->rows, n) : MONO_NEVER;
+        hook->group_at = ripe;
+        if (ripe.ms > now.mono.ms)
+            return MONO_NEVER;
+        if (!send_group(hook, delivery->rows, n, now))
+            return mono_add(now.mono, STORE_WAIT);
+    }
+}
+
+/* What was sent before goes first. */
+static mono_time take_groups(struct hook *hook, struct now now)
+{
+    struct delivery *delivery = hook->delivery;
+    size_t n;
+    hook->group_at = MONO_NEVER;
+    bool fine =
+        store_leaders_due(delivery->store, hook->sink, now.mono, delivery->rows, look_size(hook, now), &n);
+    if (!delivery_note_read(delivery, fine))
+        return mono_add(now.mono, STORE_WAIT);
+    mono_time overdue_at = take_rows(hook, delivery->rows, n, now);
+    return mono_min(overdue_at, take_fresh(hook, now));
+}
+
+/* ---- the look ---- */
+
+/* Whether the rows are as this way of sending needs them; what is under way still ends in the other way. */
+static bool arrange(struct hook *hook)
+{
+    bool grouped = hook->config->group_wait > 0;
+    if (hook->arranged && hook->grouped == grouped)
+        return true;
+    if (hook->in_flight > 0)
+        return false;
+    struct delivery *delivery = hook->delivery;
+    hook->arranged =
+        delivery_note_read(delivery, store_deliveries_arrange(delivery->store, hook->sink, grouped));
+    hook->grouped = grouped;
+    return hook->arranged;
+}
+
 static mono_time look(struct hook *hook, struct now now)
 {
     struct delivery *delivery = hook->delivery;
-    size_t n, max = hook->in_flight + (hook->failures > 0 ? DELIVERY_BATCH : free_places(hook, now));
-    if (!delivery_due(delivery, hook->sink, now, max, &n))
+    if (!arrange(hook))
         return mono_add(now.mono, STORE_WAIT);
-    mono_time overdue_at = take_rows(hook, delivery->rows, n, now);
+    mono_time overdue_at = hook->grouped ? take_groups(hook, now) : take_singles(hook, now);
     if (now.mono.ms < hook->pause_until.ms)
         return mono_min(hook->pause_until, overdue_at);
     if (free_places(hook, now) == 0)
         return hook->failures > 0 ? overdue_at : MONO_NEVER; /* an answer wakes us */
     if (hook->retry_at.ms <= now.mono.ms)
         hook->retry_at = MONO_NEVER;
-    return mono_min(hook->retry_at, delivery_next_look(delivery, hook->sink, &hook->blocked_wait, now));
+    hook->group_at = MONO_NEVER;
+    mono_time next = mono_min(hook->retry_at, hook->group_at);
+    return mono_min(next, delivery_next_look(delivery, hook->sink, &hook->blocked_wait, now));
 }
 
 mono_time hook_pump(struct hook *hook, struct now now)

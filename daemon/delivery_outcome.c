@@ -123,17 +123,36 @@ bool delivery_save(struct delivery *delivery, struct now now)
     return fine;
 }
 
-bool delivery_due(struct delivery *delivery, const char *sink, struct now now, size_t max, size_t *ret_n)
+bool delivery_record(struct delivery *delivery, const struct parcel *parcel, struct now now)
 {
-    if (max > DELIVERY_ROWS)
-        max = DELIVERY_ROWS;
-    bool fine = store_deliveries_due(delivery->store, sink, now.mono, delivery->rows, max, ret_n);
+    struct store *store = delivery->store;
+    if (!store_begin(store))
+        return false;
+    bool fine = store_mark(store, now);
+    for (size_t i = 0; i < parcel->n && fine; i++)
+        fine = store_delivery_put(store, &parcel->outcomes[i]->row);
+    if (fine)
+        return store_commit(store);
+    store_rollback(store);
+    return false;
+}
+
+bool delivery_note_read(struct delivery *delivery, bool fine)
+{
     if (!fine && !delivery->unreadable)
         log_error("cannot read what is to be delivered: %s", store_error(delivery->store));
     else if (fine && delivery->unreadable)
         log_notice("what is to be delivered can be read again");
     delivery->unreadable = !fine;
     return fine;
+}
+
+bool delivery_due(struct delivery *delivery, const char *sink, struct now now, size_t max, size_t *ret_n)
+{
+    if (max > DELIVERY_ROWS)
+        max = DELIVERY_ROWS;
+    return delivery_note_read(
+        delivery, store_deliveries_due(delivery->store, sink, now.mono, delivery->rows, max, ret_n));
 }
 
 struct search {
@@ -184,6 +203,7 @@ void delivery_put_off(struct delivery *delivery, const struct stored_delivery *r
     bool last = ++outcome->row.attempts >= UNREADABLE_TRIES;
     outcome->row.state = last ? DELIVERY_DEAD : DELIVERY_WAITING;
     outcome->row.next_at = mono_add(now.mono, UNREADABLE_WAIT);
+    outcome->row.leader = row->seq;
     snprintf(outcome->row.last_error, sizeof outcome->row.last_error, "the event cannot be read: %s", why);
     log_error("event %" PRId64 " for %s cannot be read, %s: %s", row->seq, row->sink,
               last ? "giving up" : "trying again in a minute", why);

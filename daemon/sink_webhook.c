@@ -220,15 +220,16 @@ static struct render_context context_of(const struct config_webhook *webhook,
 }
 
 static bool make_lines(struct lines *lines, const struct config_webhook *webhook,
-                       const struct signature_keys *keys, const struct event *event, struct now now,
-                       const char *body)
+                       const struct signature_keys *keys, const struct event *const events[], size_t n,
+                       struct now now, const char *body)
 {
+    char id[MESSAGE_ID_SIZE];
     *lines = (struct lines){.items = calloc(webhook->n_headers + 5, sizeof(char *))};
-    if (!lines->items)
+    if (!lines->items || !format_message_id(events, n, id))
         return false;
     struct render_context context = context_of(webhook, keys);
-    add_line(lines, "Content-Type", format_content_type(webhook->format, &context, 1));
-    if (format_is_signed(webhook->format) && !sign(lines, keys, event->id, now.wall.ms / 1000, body))
+    add_line(lines, "Content-Type", format_content_type(webhook->format, &context, n));
+    if (format_is_signed(webhook->format) && !sign(lines, keys, id, now.wall.ms / 1000, body))
         return false;
     for (size_t i = 0; i < webhook->n_headers; i++)
         add_line(lines, webhook->headers[i].name, webhook->headers[i].value);
@@ -262,20 +263,21 @@ static struct http_transfer *start(struct http *http, const struct config_webhoo
 }
 
 struct http_transfer *sink_webhook_send(struct http *http, const struct config_webhook *webhook,
-                                        const struct signature_keys *keys, const struct event *event,
-                                        struct now now, webhook_done *done, void *user)
+                                        const struct signature_keys *keys, const struct event *const events[],
+                                        size_t n, struct now now, webhook_done *done, void *user)
 {
     struct http_transfer *transfer = NULL;
     struct lines lines = {0};
     struct render_context context = context_of(webhook, keys);
-    char *body = render_webhook(webhook->format, &context, &event, 1, NULL);
+    char *body = render_webhook(webhook->format, &context, events, n, NULL);
     struct post *post = calloc(1, sizeof *post);
     if (!post) {
         free(body);
         return NULL;
     }
     *post = (struct post){.done = done, .user = user, .sent = now.wall};
-    if (body && collect_tokens(post, webhook, keys) && make_lines(&lines, webhook, keys, event, now, body))
+    if (body && collect_tokens(post, webhook, keys) &&
+        make_lines(&lines, webhook, keys, events, n, now, body))
         transfer = start(http, webhook, body, &lines, post);
     if (!transfer)
         free_post(post);

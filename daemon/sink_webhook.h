@@ -1,5 +1,5 @@
 /*
- * sink_webhook: the port through which one event reaches one webhook: body, signature headers, the POST, and
+ * sink_webhook: the port through which events reach one webhook, one or several in a request: body, signature headers, the POST, and
  * the sorting of its answer.
  *
  * Each answer is sorted once: delivered, try again (when), or give up. Nothing is stored and nothing is
@@ -33,9 +33,9 @@ struct webhook_answer {
 typedef void webhook_done(void *user, const struct webhook_answer *answer);
 
 /* Sign and post; done is called later exactly once. NULL (done not called) when it could not be set up. The
- * webhook, keys and event are needed during this call only. */
+ * webhook, keys and events are needed during this call only. n is what the format can carry. */
 struct http_transfer *sink_webhook_send(struct http *http, const struct config_webhook *webhook,
-                                        const struct signature_keys *keys, const struct event *event,
-                                        struct now now, webhook_done *done, void *user);
+                                        const struct signature_keys *keys, const struct event *const events[],
+                                        size_t n, struct now now, webhook_done *done, void *user);
 
 #endif

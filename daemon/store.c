@@ -73,6 +73,11 @@ static const char *const migrations[] = {
     "CREATE TABLE pages (watch INTEGER NOT NULL REFERENCES watches (id), place INTEGER NOT NULL,"
     " digest BLOB NOT NULL, jobs INTEGER NOT NULL, newest_first INTEGER NOT NULL, first_created INTEGER,"
     " last_created INTEGER, next_cursor TEXT, PRIMARY KEY (watch, place)) STRICT, WITHOUT ROWID;",
+    /* Groups: the events that were first sent in one request. */
+    "ALTER TABLE deliveries ADD COLUMN leader INTEGER;"
+    "CREATE INDEX deliveries_leaders ON deliveries (sink, next_at, event) WHERE state = 0 AND leader = event;"
+    "CREATE INDEX deliveries_group ON deliveries (sink, leader, event) WHERE state = 0 AND leader IS NOT "
+    "NULL;",
 };
 enum { VERSION = sizeof migrations / sizeof *migrations };
 

@@ -126,26 +126,44 @@ struct stored_delivery {
     char sink[72];
     enum delivery_state state;
     uint32_t attempts;
-    mono_time queued_at; /* when it was first due */
+    mono_time queued_at; /* when it was first due; of a group, when its youngest was */
     mono_time next_at;
-    wall_time last_at;    /* last attempt, WALL_NONE none */
-    int last_status;      /* its HTTP status, 0 none */
-    char last_error[200]; /* clean text, "" none */
+    wall_time last_at;         /* last attempt, WALL_NONE none */
+    int last_status;           /* its HTTP status, 0 none */
+    char last_error[200];      /* clean text, "" none */
+    int64_t leader;            /* seq of the first event of the group that it was sent in; or one of these: */
+#define DELIVERY_ALONE    (-1) /* the sink does not group */
+#define DELIVERY_NO_GROUP 0    /* it waits for others to go with */
 };
 
-/* order_key: deliveries of one sink with the same key keep their order ("account/family/job id"). */
+/* order_key: deliveries of one sink with the same key keep their order ("account/family/job id"). It may be
+ * sent from queued_at on, and is due at next_at; when that is later, it waits for others to go with. */
 bool store_delivery_add(struct store *store, const char *sink, int64_t seq, const char *order_key,
-                        mono_time next_at);
+                        mono_time queued_at, mono_time next_at);
 /*
  * Up to max waiting deliveries of the sink, due as of now, lowest seq first, of which none has an older
  * waiting one with the same order key. *ret_n how many.
  */
 bool store_deliveries_due(struct store *store, const char *sink, mono_time now, struct stored_delivery *rows,
                           size_t max, size_t *ret_n);
+/*
+ * For a sink that groups. fresh: waiting deliveries in no group yet, queued as of now, of which each older
+ * waiting one with the same order key is one too; the first max by seq. leaders: groups (the first row of
+ * each) that are due, none of which follows an older waiting one of its first row's key. group: all rows of
+ * one group. arrange, before the first of these and when a sink groups no more: what was sent alone becomes a
+ * group of its own, or all groups are undone.
+ */
+bool store_deliveries_fresh(struct store *store, const char *sink, mono_time now,
+                            struct stored_delivery *rows, size_t max, size_t *ret_n);
+bool store_leaders_due(struct store *store, const char *sink, mono_time now, struct stored_delivery *rows,
+                       size_t max, size_t *ret_n);
+bool store_delivery_group(struct store *store, const char *sink, int64_t leader, struct stored_delivery *rows,
+                          size_t max, size_t *ret_n);
+bool store_deliveries_arrange(struct store *store, const char *sink, bool grouped);
 /* When the first of the sink's waiting deliveries that no older one holds up is due (MONO_NEVER: none waits).
  */
 bool store_delivery_next(struct store *store, const char *sink, mono_time *ret);
-/* Write state, attempts, next_at and the last answer of one row. */
+/* Write what can change of one row: state, attempts, times, the last answer, the group. */
 bool store_delivery_put(struct store *store, const struct stored_delivery *row);
 /* The sink has had this event by another way: its waiting delivery is done. */
 bool store_delivery_done(struct store *store, const char *sink, const char *event_id, wall_time when);

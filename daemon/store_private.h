@@ -17,6 +17,10 @@
     "previous_completed, previous_failed, created_at, completed_at, expires_at, note, figure, reminder, "    \
     "more_errors"
 
+/* The columns of a delivery, in the order in which store_deliveries.c reads them. */
+#define DELIVERY_ROW_COLUMNS                                                                                 \
+    "event, state, attempts, queued_at, next_at, last_at, last_status, last_error, leader"
+
 /* Every statement, prepared when it is first used and kept. The texts are in store_statements.c. */
 enum statement {
     SQL_BEGIN,
@@ -49,6 +53,11 @@ enum statement {
     SQL_PRUNE,
     SQL_DELIVERY_ADD,
     SQL_DELIVERIES_DUE,
+    SQL_DELIVERIES_FRESH,
+    SQL_LEADERS_DUE,
+    SQL_DELIVERY_GROUP,
+    SQL_GROUPS_BEGIN,
+    SQL_GROUPS_END,
     SQL_DELIVERY_NEXT,
     SQL_DELIVERY_PUT,
     SQL_DELIVERY_DONE,

@@ -57,27 +57,45 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_MORE_ERRORS] = "UPDATE events SET more_errors = ?2 WHERE seq = ?1",
     [SQL_PRUNE] = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < ?1"
                   " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state = 0) LIMIT ?2)",
-    [SQL_DELIVERY_ADD] =
-        "INSERT INTO deliveries (sink, event, order_key, queued_at, next_at) VALUES (?1, ?2, ?3, ?4, ?4)"
-        " ON CONFLICT DO NOTHING",
+    [SQL_DELIVERY_ADD] = "INSERT INTO deliveries (sink, event, order_key, queued_at, next_at, leader)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, iif(?5 > ?4, 0, NULL))"
+                         " ON CONFLICT DO NOTHING",
     [SQL_DELIVERIES_DUE] =
-        "SELECT event, state, attempts, queued_at, next_at, last_at, last_status, last_error"
-        " FROM deliveries AS d WHERE sink = ?1 AND state = 0 AND next_at <= ?2"
+        "SELECT " DELIVERY_ROW_COLUMNS " FROM deliveries AS d WHERE sink = ?1 AND state = 0 AND next_at <= ?2"
         " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE e.sink = d.sink "
         "AND e.order_key = d.order_key"
         " AND e.state = 0 AND e.event < d.event) ORDER BY next_at, event LIMIT ?3",
+    [SQL_DELIVERIES_FRESH] =
+        "SELECT " DELIVERY_ROW_COLUMNS " FROM deliveries AS d INDEXED BY deliveries_group"
+        " WHERE sink = ?1 AND leader = 0 AND state = 0 AND queued_at <= ?2"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE e.sink = d.sink "
+        "AND e.order_key = d.order_key AND e.state = 0 AND e.event < d.event"
+        " AND (e.leader <> 0 OR e.queued_at > ?2)) ORDER BY event LIMIT ?3",
+    [SQL_LEADERS_DUE] =
+        "SELECT " DELIVERY_ROW_COLUMNS
+        " FROM deliveries AS d WHERE sink = ?1 AND state = 0 AND leader = event"
+        " AND next_at <= ?2"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE e.sink = d.sink "
+        "AND e.order_key = d.order_key AND e.state = 0 AND e.event < d.event)"
+        " ORDER BY next_at, event LIMIT ?3",
+    [SQL_DELIVERY_GROUP] = "SELECT " DELIVERY_ROW_COLUMNS " FROM deliveries WHERE sink = ?1 AND leader = ?2"
+                           " AND state = 0 ORDER BY event LIMIT ?3",
+    [SQL_GROUPS_BEGIN] = "UPDATE deliveries SET leader = iif(attempts > 0, event, 0)"
+                         " WHERE sink = ?1 AND state = 0 AND leader IS NULL",
+    [SQL_GROUPS_END] =
+        "UPDATE deliveries SET leader = NULL WHERE sink = ?1 AND state = 0 AND leader IS NOT NULL",
     [SQL_DELIVERY_NEXT] = "SELECT next_at FROM deliveries AS d WHERE sink = ?1 AND state = 0"
                           " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE "
                           "e.sink = d.sink AND e.order_key = d.order_key"
                           " AND e.state = 0 AND e.event < d.event) ORDER BY next_at LIMIT 1",
     [SQL_DELIVERY_PUT] =
         "UPDATE deliveries SET state = ?3, attempts = ?4, queued_at = ?5, next_at = ?6, last_at = ?7,"
-        " last_status = ?8, last_error = ?9 WHERE sink = ?1 AND event = ?2",
+        " last_status = ?8, last_error = ?9, leader = nullif(?10, -1) WHERE sink = ?1 AND event = ?2",
     [SQL_DELIVERY_DONE] = "UPDATE deliveries SET state = 1, attempts = attempts + 1, last_at = ?3"
                           " WHERE sink = ?1 AND state = 0 AND event = (SELECT seq FROM events WHERE id = ?2)",
-    [SQL_DELIVERIES_RELEASE] =
-        "UPDATE deliveries SET next_at = ?2, queued_at = ?2 WHERE event = ?1 AND state = 0"
-        " AND attempts = 0 AND next_at > ?2",
+    [SQL_DELIVERIES_RELEASE] = "UPDATE deliveries SET next_at = ?2 + next_at - queued_at, queued_at = ?2 "
+                               "WHERE event = ?1 AND state = 0"
+                               " AND attempts = 0 AND queued_at > ?2",
     [SQL_DELIVERY_COUNTS] =
         "SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2) FROM deliveries"
         " WHERE state IN (0, 2) AND (?1 IS NULL OR sink = ?1)",

@@ -89,6 +89,8 @@ static const struct value_rule webhook_rules[] = {
     {"retry-base", VALUE_DURATION, "5s", 10, HOUR, false, HOOK(webhook.retry_base)},
     {"retry-max", VALUE_DURATION, "1h", 10, DAY, false, HOOK(webhook.retry_max)},
     {"concurrency", VALUE_COUNT, "4", 1, 64, false, HOOK(webhook.concurrency)},
+    {"group-wait", VALUE_DURATION, "0s", 100, HOUR, true, HOOK(webhook.group_wait)},
+    {"group-max", VALUE_COUNT, "50", 2, CONFIG_GROUP_MAX, false, HOOK(webhook.group_max)},
     {"allow-http", VALUE_BOOL, "false", 0, 0, false, HOOK(webhook.allow_http)},
     {"ca-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.ca_file)},
     {"headers", VALUE_LIST, "{}", 0, 0, false, HOOK(headers)},
@@ -587,6 +589,9 @@ static void fill_format(struct parsing *p, cfg_t *section, struct webhook_sectio
     if (webhook->content_type && !is_content_type(webhook->content_type))
         complain(p, line_of(p, section, "content-type"),
                  "content-type = \"%s\": should be a media type, as in text/plain", webhook->content_type);
+    if (webhook->group_wait > 0 && format_group_limit(webhook->format) == 1)
+        complain(p, line_of(p, section, "group-wait"), "group-wait: a request of format %s holds one event",
+                 format_name(webhook->format));
     if (webhook->format == FORMAT_NTFY && webhook->url && !ntfy_topic(webhook->url, &topic, &len))
         complain(p, line_of(p, section, "url"),
                  "url should end in the topic, as in https://ntfy.sh/topic: 1 to 64 letters, digits, - or _");

@@ -36,6 +36,8 @@ struct config_account {
                            are busy */
 };
 
+#define CONFIG_GROUP_MAX 500
+
 struct config_header {
     char *name;
     char *value;
@@ -58,6 +60,8 @@ struct config_webhook {
     int64_t retry_base;          /* 10ms..1h, default 5s: first back-off ceiling */
     int64_t retry_max;           /* retry_base..1d, default 1h: last back-off ceiling */
     uint32_t concurrency;        /* 1..64, default 4 */
+    int64_t group_wait;          /* 0 (each event alone) or 100ms..1h, default 0 */
+    uint32_t group_max;          /* 2..CONFIG_GROUP_MAX, default 50 */
     bool allow_http;
     char *ca_file; /* absolute path or NULL */
     struct config_header

@@ -249,9 +249,10 @@ static void test_due(void **state)
         snprintf(distinct, sizeof distinct, "%d", i);
         int64_t seq = add_event(store, distinct);
         /* Events 1, 3, 5 of job A; 2, 4 of job B; the first of A is due late. */
-        assert_true(
-            store_delivery_add(store, "hook", seq, i % 2 ? "B" : "A", (mono_time){i == 0 ? 500 : 100 + i}));
-        assert_true(store_delivery_add(store, "journal", seq, "", (mono_time){0}));
+        assert_true(store_delivery_add(store, "hook", seq, i % 2 ? "B" : "A",
+                                       (mono_time){i == 0 ? 500 : 100 + i},
+                                       (mono_time){i == 0 ? 500 : 100 + i}));
+        assert_true(store_delivery_add(store, "journal", seq, "", (mono_time){0}, (mono_time){0}));
     }
     assert_true(store_deliveries_due(store, "hook", (mono_time){200}, rows, 8, &n));
     assert_int_equal(n, 1); /* of A the first is not due, of B the second waits for the first */
@@ -361,8 +362,8 @@ static void test_the_second_writer_is_refused(void **state)
 
 static void test_files_that_are_not_ours(void **state)
 {
-    (void)state;
     char path[128];
+    (void)state;
     must_refuse(false, "has the daemon run");
     snprintf(path, sizeof path, "%s/" STORE_FILE, dir);
     FILE *file = fopen(path, "w");
@@ -465,9 +466,9 @@ static void test_ledger_notes_prune(void **state)
     free(note);
     int64_t done = add_event(store, "old and delivered"), waits = add_event(store, "old, but waiting");
     struct stored_delivery row = {.seq = done, .sink = "hook", .state = DELIVERY_DONE};
-    assert_true(store_delivery_add(store, "hook", done, "A", (mono_time){0}) &&
+    assert_true(store_delivery_add(store, "hook", done, "A", (mono_time){0}, (mono_time){0}) &&
                 store_delivery_put(store, &row));
-    assert_true(store_delivery_add(store, "hook", waits, "A", (mono_time){0}));
+    assert_true(store_delivery_add(store, "hook", waits, "A", (mono_time){0}, (mono_time){0}));
     assert_true(store_prune(store, (wall_time){2000}, 100, &removed));
     assert_int_equal(removed, 1);
     assert_null(store_event_load(store, done));

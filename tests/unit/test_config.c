@@ -67,7 +67,7 @@ static void test_everything(void **state)
         "families = { \"*delete*\" }\n"
         "  give-up-after = 1d  timeout = 2s  retry-base = 100ms  retry-max = 10m  concurrency = 8\n"
         "  headers = { \"X-Team: ops\", \"X-Empty:\" } }\n"
-        "webhook \"local\" { url = \"http://127.0.0.1:8080/\" }\n"
+        "webhook \"local\" { url = \"http://127.0.0.1:8080/\"  group-wait = 5s  group-max = 100 }\n"
         "webhook \"lan\" { url = \"http://10.0.0.1/\"  allow-http = true }\n");
     assert_string_equal(config->api_url, "https://a.klaviyo.com");
     assert_string_equal(config->own[0].path, "/api/some-new-bulk-jobs");
@@ -93,6 +93,9 @@ static void test_everything(void **state)
     assert_true(config_list_matches(&ops->events, "job.completed"));
     assert_false(config_list_matches(&ops->events, "api.recovered"));
     assert_null(config->webhooks[1].secret_file);
+    assert_int_equal(ops->group_wait, 0);
+    assert_int_equal(config->webhooks[1].group_wait, 5000);
+    assert_int_equal(config->webhooks[1].group_max, 100);
     assert_true(config->webhooks[2].allow_http);
     config_free(config);
 }
@@ -112,6 +115,12 @@ static const struct {
     const char *said;
 } mistakes[] = {
     {"", "there should be at least one section account"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h/\"\n group-max = 1 }",
+     "f.conf:3: group-max = \"1\": should be"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h/\"\n group-wait = 2h }",
+     "f.conf:3: group-wait = \"2h\": should be"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h/\"  format = pagerduty\n group-wait = 5s }",
+     "f.conf:3: group-wait: a request of format pagerduty holds one event"},
     {"\n\nintervall = 10s\n" ACCOUNT, "f.conf:3: no such option 'intervall'"},
     {"account \"a\" {\n intervall = 10s }",
      "f.conf:2: no such option 'intervall'; did you mean \"interval\"?"},
