@@ -56,6 +56,12 @@ static void on_reload(void *user)
         app->on_reload(app);
 }
 
+static void on_wake(void *user)
+{
+    struct app *app = user;
+    delivery_replay(app->delivery);
+}
+
 static void on_turn(void *user)
 {
     struct app *app = user;
@@ -84,7 +90,7 @@ static bool open_loop(struct app *app)
     int64_t offset =
         store_timeline(app->store, boot_id, clock_ms(CLOCK_MONOTONIC), (wall_time){clock_ms(CLOCK_REALTIME)});
     struct loop_handlers handlers = {
-        .on_stop = on_stop, .on_reload = on_reload, .on_turn = on_turn, .user = app};
+        .on_stop = on_stop, .on_reload = on_reload, .on_wake = on_wake, .on_turn = on_turn, .user = app};
     app->loop = loop_new(&handlers, offset);
     if (app->loop)
         app->http = http_new(app->loop, user_agent);

@@ -43,7 +43,7 @@ struct delivery *delivery_new(struct loop *loop, struct http *http, struct store
 static struct hook *find_hook(const struct delivery *delivery, const char *name)
 {
     char sink[SINK_SIZE];
-    snprintf(sink, sizeof sink, SINK_HOOK_PREFIX "%s", name);
+    delivery_sink_of(name, sink);
     for (size_t i = 0; i < delivery->n_hooks; i++) {
         if (delivery->hooks[i] && strcmp(hook_sink(delivery->hooks[i]), sink) == 0)
             return delivery->hooks[i];
@@ -124,15 +124,25 @@ bool delivery_configure(struct delivery *delivery, const struct config *config, 
 
 /* ---- into the outbox ---- */
 
+void delivery_order_key(const struct event *event, char out[DELIVERY_KEY_SIZE])
+{
+    snprintf(out, DELIVERY_KEY_SIZE, "%s/%s/%s", event->account, event->family, event->job_id);
+}
+
+void delivery_sink_of(const char *webhook, char out[SINK_SIZE])
+{
+    snprintf(out, SINK_SIZE, SINK_HOOK_PREFIX "%.*s", (int)(SINK_SIZE - sizeof SINK_HOOK_PREFIX), webhook);
+}
+
 bool delivery_route(struct delivery *delivery, const struct event *event, struct now now,
                     mono_time hold_until, const char *but, bool journal_only, bool *ret_new)
 {
     struct store *store = delivery->store;
-    char order_key[512];
+    char order_key[DELIVERY_KEY_SIZE];
     bool is_new;
     int64_t seq;
     mono_time due = mono_max(now.mono, hold_until);
-    snprintf(order_key, sizeof order_key, "%s/%s/%s", event->account, event->family, event->job_id);
+    delivery_order_key(event, order_key);
     if (!store_event_add(store, event, &is_new, &seq))
         return false;
     *ret_new = is_new;
@@ -380,6 +390,13 @@ void delivery_wake(struct delivery *delivery)
     for (size_t i = 0; i < delivery->n_hooks; i++)
         hook_wake(delivery->hooks[i]);
     delivery_soon(delivery);
+}
+
+void delivery_replay(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->n_hooks; i++)
+        hook_rearrange(delivery->hooks[i]);
+    delivery_wake(delivery);
 }
 
 bool delivery_is_quiet(const struct delivery *delivery)

@@ -66,6 +66,14 @@ void delivery_tell_unsaved(struct delivery *delivery, const struct unsaved_event
 /* After a commit, or when in doubt: look for due deliveries. */
 void delivery_wake(struct delivery *delivery);
 
+/* Another process has written to the outbox. */
+void delivery_replay(struct delivery *delivery);
+
+/* An event's order key, and a webhook's name as a sink. */
+#define DELIVERY_KEY_SIZE 512
+void delivery_order_key(const struct event *event, char out[DELIVERY_KEY_SIZE]);
+void delivery_sink_of(const char *webhook, char out[sizeof((struct stored_delivery *)NULL)->sink]);
+
 /* Nothing is being sent and nothing is due now; what waits for a later retry does not count. For `once`. */
 bool delivery_is_quiet(const struct delivery *delivery);
 

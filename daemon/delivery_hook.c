@@ -21,8 +21,7 @@ struct hook *hook_new(struct delivery *delivery, const char *name)
     hook->group_at = MONO_NEVER;
     hook->blocked_wait = BLOCKED_WAIT;
     snprintf(hook->name, sizeof hook->name, "%s", name);
-    snprintf(hook->sink, sizeof hook->sink, SINK_HOOK_PREFIX "%.*s",
-             (int)(sizeof hook->sink - sizeof SINK_HOOK_PREFIX), name);
+    delivery_sink_of(name, hook->sink);
     return hook;
 }
 
@@ -65,6 +64,11 @@ size_t hook_in_flight(const struct hook *hook)
     return hook->in_flight;
 }
 
+void hook_rearrange(struct hook *hook)
+{
+    hook->arranged = false;
+}
+
 void hook_wake(struct hook *hook)
 {
     hook->dirty = true;
@@ -77,11 +81,7 @@ int64_t hook_group_wait(const struct hook *hook)
 
 bool hook_takes(const struct hook *hook, const struct event *event)
 {
-    const struct config_webhook *config = hook->config;
-    return event->priority <= config->min_priority &&
-           config_list_matches(&config->events, event_types[event->kind].name) &&
-           config_list_matches(&config->accounts, event->account) &&
-           (!event->family[0] || config_list_matches(&config->families, event->family));
+    return webhook_takes(hook->config, event);
 }
 
 /* ---- attempts ---- */
@@ -323,7 +323,7 @@ static bool arrange(struct hook *hook)
     bool grouped = hook->config->group_wait > 0;
     if (hook->arranged && hook->grouped == grouped)
         return true;
-    if (hook->in_flight > 0)
+    if (hook->in_flight > 0 && hook->grouped != grouped)
         return false;
     struct delivery *delivery = hook->delivery;
     hook->arranged =

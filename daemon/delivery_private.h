@@ -194,6 +194,9 @@ bool hook_takes(const struct hook *hook, const struct event *event);
 bool hook_is_off(const struct hook *hook);
 size_t hook_in_flight(const struct hook *hook);
 
+/* Rows have come that may not be as this way of sending needs them. */
+void hook_rearrange(struct hook *hook);
+
 /* Something may be due. */
 void hook_wake(struct hook *hook);
 

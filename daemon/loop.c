@@ -5,8 +5,8 @@
 #include <time.h>
 #include <uv.h>
 
-enum { N_SIGNALS = 3 };
-static const int signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+enum { N_SIGNALS = 4 };
+static const int signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 struct loop {
     uv_loop_t uv;
@@ -77,10 +77,14 @@ bool loop_is_stopping(const struct loop *loop)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct loop *loop = handle->data;
-    if (number != SIGHUP)
+    if (number == SIGTERM || number == SIGINT)
         loop_stop(loop);
-    else if (!loop->stopping)
+    else if (loop->stopping)
+        return;
+    else if (number == SIGHUP)
         loop->handlers.on_reload(loop->handlers.user);
+    else if (loop->handlers.on_wake)
+        loop->handlers.on_wake(loop->handlers.user);
 }
 
 static void on_turn(uv_check_t *handle)

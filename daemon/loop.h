@@ -17,6 +17,7 @@ struct loop_timer;
 struct loop_handlers {
     void (*on_stop)(void *user);   /* SIGTERM or SIGINT, once, or loop_stop(): close everything you own */
     void (*on_reload)(void *user); /* SIGHUP */
+    void (*on_wake)(void *user);   /* SIGUSR1: somebody has written to the store; may be NULL */
     void (*on_turn)(void *user);   /* a turn of the loop is finished; for the watchdog; may be NULL */
     void *user;
 };

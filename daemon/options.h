@@ -46,6 +46,8 @@ struct options {
     const char *priority;
     const char *status;
     const char *sort;
+    const char *webhook;
+    const char *event;
     size_t lines;     /* 0: not given; LINES_ALL */
     char **arguments; /* what stands behind the command beside options */
     size_t n_arguments;

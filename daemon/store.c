@@ -1,4 +1,5 @@
 #include "store_private.h"
+#include "store_replay.h"
 
 #include "crash_point.h"
 
@@ -301,18 +302,20 @@ static bool set_up(struct store *store)
 {
     if (!execute(store, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF"))
         return false;
+    /* What `replay` writes beside the daemon takes some ms at a time. */
+    sqlite3_busy_timeout(store->db, store->writable ? 250 : 2000);
     if (store->writable)
         return check_version(store) && execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
                                                       "PRAGMA journal_size_limit = 4194304");
-    /* The daemon's short writes are waited for. */
-    sqlite3_busy_timeout(store->db, 2000);
-    return check_version(store);
+    return check_version(store) && (!store->beside || execute(store, "PRAGMA synchronous = FULL"));
 }
 
 static bool open_database(struct store *store)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    flags |= store->writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    flags |= store->writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+             : store->beside ? SQLITE_OPEN_READWRITE
+                             : SQLITE_OPEN_READONLY;
     mode_t mask = umask(0077);
     int code = sqlite3_open_v2(store->path, &store->db, flags, NULL);
     bool fine = store->db && code == SQLITE_OK && set_up(store);
@@ -325,7 +328,18 @@ static bool open_database(struct store *store)
     return fine;
 }
 
-struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
+/* A file that is there and that we may use; the owner makes it. */
+static bool check_access(const struct store *store, char why[STORE_WHY])
+{
+    if (store->writable || access(store->path, store->beside ? R_OK | W_OK : R_OK) == 0)
+        return true;
+    snprintf(why, STORE_WHY,
+             "state file %s: %s; has the daemon run with this --state directory, and may you %s it?",
+             store->path, strerror(errno), store->beside ? "write" : "read");
+    return false;
+}
+
+static struct store *open_as(const char *dir, bool writable, bool beside, char why[STORE_WHY])
 {
     struct store *store = calloc(1, sizeof *store);
     snprintf(why, STORE_WHY, "out of memory");
@@ -333,17 +347,12 @@ struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
         return NULL;
     store->lock = -1;
     store->writable = writable;
+    store->beside = beside;
     store->dir = strdup(dir);
     bool fine = store->dir && asprintf(&store->path, "%s/" STORE_FILE, dir) >= 0;
     if (!fine)
         store->path = NULL;
-    if (fine && !writable && access(store->path, R_OK) != 0) {
-        snprintf(why, STORE_WHY,
-                 "state file %s: %s; has the daemon run with this --state directory, and may you read it?",
-                 store->path, strerror(errno));
-        fine = false;
-    }
-    fine = fine && (!writable || take_lock(store, why));
+    fine = fine && check_access(store, why) && (!writable || take_lock(store, why));
     if (fine && !open_database(store)) {
         snprintf(why, STORE_WHY, "%s", store->error);
         fine = false;
@@ -352,6 +361,16 @@ struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
         return store;
     store_close(store);
     return NULL;
+}
+
+struct store *store_open(const char *dir, bool writable, char why[STORE_WHY])
+{
+    return open_as(dir, writable, false, why);
+}
+
+struct store *store_open_beside(const char *dir, char why[STORE_WHY])
+{
+    return open_as(dir, false, true, why);
 }
 
 static void close_database(struct store *store)

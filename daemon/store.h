@@ -4,9 +4,11 @@
  *
  * Invariant: what belongs together is written in one transaction (store_begin … store_commit), WAL,
  * synchronous=FULL; after a crash the file holds all of a batch or nothing of it. The file is never deleted,
- * and a newer version's or a corrupt file is refused with the way out. One writer: a lock beside the file
- * names the process that holds it. A file that is removed under the writer is written anew, whole, as soon as
- * its directory is there; one that is replaced is left alone, and writing fails. Errors: functions return false (or NULL) and keep a sentence for
+ * and a newer version's or a corrupt file is refused with the way out. One owner: a lock beside the file
+ * names the process that holds it; but for `replay`, which puts deliveries back (store_replay.h), it alone
+ * writes. A file that is removed under the owner is written anew, whole, as soon as its directory is there; one
+ * that is replaced is left alone, and writing fails. Errors: functions return false (or NULL) and keep a
+ * sentence for
  * store_error(); nothing is logged here. Times are mono_time on the store's own time line (see
  * store_timeline) and wall_time for people.
  */

@@ -63,6 +63,8 @@ enum statement {
     SQL_DELIVERY_DONE,
     SQL_DELIVERIES_RELEASE,
     SQL_DELIVERY_COUNTS,
+    SQL_REPLAY_DEAD,
+    SQL_REPLAY_EVENT,
     N_STATEMENTS,
 };
 
@@ -74,7 +76,8 @@ struct store {
     char *path;
     int lock;
     struct stat file; /* what is open, to see whether it is still what has that name */
-    bool writable;
+    bool writable;    /* the owner */
+    bool beside;      /* writes beside the owner, see store_replay.h */
     sqlite3_stmt *statements[N_STATEMENTS];
     char boot_id[64];
     char error[STORE_WHY];

@@ -96,6 +96,15 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_DELIVERIES_RELEASE] = "UPDATE deliveries SET next_at = ?2 + next_at - queued_at, queued_at = ?2 "
                                "WHERE event = ?1 AND state = 0"
                                " AND attempts = 0 AND queued_at > ?2",
+    [SQL_REPLAY_DEAD] =
+        "UPDATE deliveries SET state = 0, attempts = 0, queued_at = ?2, next_at = ?2, leader = ?3"
+        " WHERE sink = ?1 AND event IN (SELECT d.event FROM deliveries AS d JOIN events ON seq = d.event"
+        " WHERE d.sink = ?1 AND d.state = 2 AND (?4 IS NULL OR id = ?4) AND (?5 IS NULL OR at >= ?5) LIMIT "
+        "?6)",
+    [SQL_REPLAY_EVENT] =
+        "INSERT INTO deliveries (sink, event, order_key, queued_at, next_at, leader)"
+        " VALUES (?1, ?4, ?5, ?2, ?2, ?3) ON CONFLICT (sink, event) DO UPDATE SET state = 0, attempts = 0,"
+        " queued_at = ?2, next_at = ?2, leader = ?3 WHERE state <> 0",
     [SQL_DELIVERY_COUNTS] =
         "SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2) FROM deliveries"
         " WHERE state IN (0, 2) AND (?1 IS NULL OR sink = ?1)",

@@ -706,6 +706,14 @@ static void parse(struct parsing *p, const char *text)
         fclose(file);
 }
 
+bool webhook_takes(const struct config_webhook *webhook, const struct event *event)
+{
+    return event->priority <= webhook->min_priority &&
+           config_list_matches(&webhook->events, event_types[event->kind].name) &&
+           config_list_matches(&webhook->accounts, event->account) &&
+           (!event->family[0] || config_list_matches(&webhook->families, event->family));
+}
+
 struct config *config_parse(const char *text, const char *name, struct config_errors *errors)
 {
     struct parsing parsing = {.name = name};

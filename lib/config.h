@@ -104,6 +104,9 @@ bool glob_match(const char *pattern, const char *text);
 /* Whether any item of the list matches text. */
 bool config_list_matches(const struct config_list *list, const char *text);
 
+/* Whether the webhook's filter takes the event: kind, priority, account, job type. */
+bool webhook_takes(const struct config_webhook *webhook, const struct event *event);
+
 /*
  * Whether an URL may be used: https://host…, or http:// to localhost, 127.0.0.0/8 or [::1] (any host with
  * allow_http). A host is required; credentials (user:pass@) are refused when `credentials` is false. *why is

@@ -66,5 +66,29 @@ const struct command commands[] = {
                     "events --kind 'job.completed*' --since 2h --json | jq .job.id",
         .run = command_events,
     },
+    {
+        .name = "test-webhook",
+        .arguments = "NAME",
+        .argument = WORD_WEBHOOK,
+        .max_arguments = 1,
+        .summary = "send one signed test event to a webhook and show the answer",
+        .allowed = "cj",
+        .more = "Ends with 0 when the receiver took it. Nothing is stored, nothing is tried again.",
+        .examples = "test-webhook ops",
+        .run = command_test_webhook,
+    },
+    {
+        .name = "replay",
+        .summary = "send events to webhooks again: those given up, or chosen ones",
+        .allowed = "csWSeE",
+        .more = "They go out under the ids that they had. With --failed, what was given up; without, what a "
+                "webhook's\n"
+                "filter takes, also what was delivered before. Works while the daemon runs.",
+        .examples = "replay --failed                  # everything that was given up\n"
+                    "replay --failed --webhook ops    # to one webhook\n"
+                    "replay --webhook new --since 2d  # fill a new webhook with the last two days\n"
+                    "replay --event evt_...           # one event",
+        .run = command_replay,
+    },
 };
 const size_t n_commands = sizeof commands / sizeof *commands;
