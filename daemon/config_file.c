@@ -96,6 +96,8 @@ struct config *config_file_read(const char *path)
         config = config_parse(text, path, &errors);
         if (!config && errors.text)
             log_lines(errors.text);
+        else if (!config)
+            log_error("configuration %s: out of memory", path);
     }
     if (config && !read_templates(config)) {
         config_free(config);

@@ -1,8 +1,10 @@
 #include "loop.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum { N_SIGNALS = 4 };
@@ -43,13 +45,20 @@ struct uv_loop_s *loop_uv(struct loop *loop)
     return &loop->uv;
 }
 
+/* libuv aborts over one that it could not set up. */
+static void close_if_open(void *handle)
+{
+    if (uv_handle_get_type(handle) != UV_UNKNOWN_HANDLE)
+        uv_close(handle, NULL);
+}
+
 /* The loop ends by itself when the last handle is closed: stopping a signal handle would not be enough. */
 static void close_own_handles(struct loop *loop)
 {
     for (int i = 0; i < N_SIGNALS; i++)
-        uv_close((uv_handle_t *)&loop->signals[i], NULL);
-    uv_close((uv_handle_t *)&loop->stop, NULL);
-    uv_close((uv_handle_t *)&loop->turn, NULL);
+        close_if_open(&loop->signals[i]);
+    close_if_open(&loop->stop);
+    close_if_open(&loop->turn);
 }
 
 static void on_async_stop(uv_async_t *handle)
@@ -94,9 +103,23 @@ static void on_turn(uv_check_t *handle)
         loop->handlers.on_turn(loop->handlers.user);
 }
 
+/* libuv makes pipes for signals when it is first used, and aborts when it cannot. */
+static bool pipes_can_be_made(void)
+{
+    enum { N = 4 };
+    int pipes[N][2], n = 0;
+    while (n < N && pipe2(pipes[n], O_CLOEXEC) == 0)
+        n++;
+    for (int i = 0; i < n; i++) {
+        close(pipes[i][0]);
+        close(pipes[i][1]);
+    }
+    return n == N;
+}
+
 struct loop *loop_new(const struct loop_handlers *handlers, int64_t offset)
 {
-    struct loop *loop = calloc(1, sizeof *loop);
+    struct loop *loop = pipes_can_be_made() ? calloc(1, sizeof *loop) : NULL;
     if (!loop)
         return NULL;
     if (uv_loop_init(&loop->uv) != 0) {
@@ -108,13 +131,12 @@ struct loop *loop_new(const struct loop_handlers *handlers, int64_t offset)
     loop->stop.data = loop->turn.data = loop;
     /* curl is told not to touch signals, so that a peer that hangs up must not kill us here. */
     signal(SIGPIPE, SIG_IGN);
-    int failed = uv_async_init(&loop->uv, &loop->stop, on_async_stop);
-    failed |= uv_check_init(&loop->uv, &loop->turn);
-    failed |= uv_check_start(&loop->turn, on_turn);
+    bool failed = uv_async_init(&loop->uv, &loop->stop, on_async_stop) != 0;
+    failed |= uv_check_init(&loop->uv, &loop->turn) != 0 || uv_check_start(&loop->turn, on_turn) != 0;
     for (int i = 0; i < N_SIGNALS; i++) {
         loop->signals[i].data = loop;
-        failed |= uv_signal_init(&loop->uv, &loop->signals[i]);
-        failed |= uv_signal_start(&loop->signals[i], on_signal, signals[i]);
+        failed |= uv_signal_init(&loop->uv, &loop->signals[i]) != 0 ||
+                  uv_signal_start(&loop->signals[i], on_signal, signals[i]) != 0;
     }
     if (!failed)
         return loop;

@@ -28,6 +28,11 @@
 #define SWEEP_ROWS 2000
 /* In `once`, so many answers in a row that were not good end the run. */
 #define ONCE_MAX_FAILURES 4
+/* And so many turns in a row in which no request could be sent, with none under way: there is no memory, and
+ * a wait for the budget is over sooner. */
+#define ONCE_MAX_BARREN 10
+/* A turn that comes back this soon, in ms, does so for that, or for the budget of one second. */
+#define BARREN_WAIT 1000
 
 /* One family of the account. */
 struct family_watch {
@@ -62,6 +67,7 @@ struct watch {
     bool saved;
     bool full; /* MOST_UNSAVED is reached */
     bool refused;
+    uint32_t barren; /* `once`: turns in a row that sent nothing */
     uint32_t save_failures;
     mono_time save_at; /* no commit before, when the last one failed */
     mono_time last_commit;
@@ -473,6 +479,18 @@ static mono_time pump_family(struct watch *watch, struct family_watch *family, s
     return next;
 }
 
+/* Without memory `once` must not try for ever. */
+static void note_turn(struct watch *watch, mono_time next, struct now now)
+{
+    bool barren = !watch->flights && next.ms <= mono_add(now.mono, BARREN_WAIT).ms;
+    watch->barren = barren && watch->shared.once ? watch->barren + 1 : 0;
+    if (watch->barren <= ONCE_MAX_BARREN)
+        return;
+    for (size_t i = 0; i < watch->n; i++)
+        watch->families[i]->failed = true;
+    check_done(watch, now);
+}
+
 static void pump(struct watch *watch)
 {
     if (watch->closed || !watch->started || watch->done)
@@ -484,9 +502,10 @@ static void pump(struct watch *watch)
     bool full = is_full(watch);
     for (size_t i = 0; i < watch->n && !full; i++)
         next = mono_min(next, pump_family(watch, watch->families[i], now));
+    note_turn(watch, next, now);
     if (!watch->saved)
         next = mono_min(next, watch->save_at);
-    loop_timer_at(watch->timer, next);
+    loop_timer_at(watch->timer, watch->done ? MONO_NEVER : next);
 }
 
 /* ---- reload ---- */
@@ -620,8 +639,9 @@ bool watch_was_whole(const struct watch *watch, char *why, size_t why_size)
             continue;
         struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
         const struct condition *schema = watcher_condition(watch->watchers[i], WATCH_SCHEMA);
+        const char *error = report.last_error[0] ? report.last_error : schema->note;
         snprintf(why, why_size, "account \"%s\", %s: %s", watch->account->name,
-                 watcher_family(watch->watchers[i]), report.last_error[0] ? report.last_error : schema->note);
+                 watcher_family(watch->watchers[i]), error[0] ? error : "no request could be sent");
         return false;
     }
     return watch->saved;

@@ -13,7 +13,7 @@ from conftest import RUNS, SEED
 from harness import PROGRAM, SECRET, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
-from script import Ledger, Script
+from history import Ledger, Script
 
 CHUNK = 10  # runs that share a simulator
 POINTS = ["begin", "commit-before", "commit-after", "request-before", "request-after", "answer", "webhook-before", "webhook-after",

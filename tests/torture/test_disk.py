@@ -19,7 +19,7 @@ from conftest import RUNS, SEED
 from harness import BUILD, DELETE, KEY, PROGRAM, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
-from script import Ledger
+from history import Ledger
 
 SHIM = BUILD / "disk_shim.so"
 FAST = "budget = 100% interval = 100ms idle-interval = 100ms full-sweep-interval = 1s"
@@ -215,7 +215,7 @@ class Once:
         self.place, self.receiver = place, receiver
         jobs(acct)
         acct.add_job(DELETE, id="C", status="queued")
-        place.write(webhook=receiver.url, account=FAST)
+        place.write(webhook=receiver.url, account=FAST, top="connect-timeout = 2s request-timeout = 2s")
         place.once()
         receiver.clear()
         acct.set("A", status="complete", completed=99, failed=1, errors=[error()])
@@ -235,10 +235,13 @@ class Once:
         done = self.place.run("once", "--json", env=env)
         assert done.returncode in (0, 1), (done.returncode, done.stderr)
         assert done.returncode == 0 or done.stderr, "it failed without a word"
-        for line in done.stdout.splitlines():
+        self.hear(done.stdout)
+        return done
+
+    def hear(self, out: str) -> None:
+        for line in out.split("\n")[:-1]:  # what a crash cut off is no line
             self.journal.add(json.loads(line))
         assert set(self.journal.ids) <= self.expected, "invented"
-        return done
 
     def converge(self) -> None:
         """After the fault: all is told, once, under one id."""
@@ -318,8 +321,7 @@ def test_a_torn_log(once_place: Once, seed: int, record_property: Any) -> None:
     killed = subprocess.run([str(PROGRAM), "once", "--json", "--config", str(place.config), "--state", str(place.state)],
                             capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", **env})
     assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
-    for line in killed.stdout.split("\n")[:-1]:
-        once_place.journal.add(json.loads(line))
+    once_place.hear(killed.stdout)
     wal = place.state / "klv-jobwatch.db-wal"
     if wal.exists() and wal.stat().st_size:
         data = bytearray(wal.read_bytes())

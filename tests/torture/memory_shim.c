@@ -1,0 +1,101 @@
+/*
+ * Memory that runs out when it is told to, by LD_PRELOAD: every allocation of the process, in its own code and
+ * in every library, goes through here. KLV_MEMORY="FROM:COUNT" makes the FROMth allocation and the COUNT - 1
+ * after it fail. KLV_MEMORY_LOG names a file that gets the number of allocations when the process exits;
+ * KLV_MEMORY_WHERE one that gets the objects on the stack of the first that fails, innermost first.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* glibc's own names for what is replaced here. */
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *old, size_t n);
+
+static atomic_long made;
+static long from;
+static long count;
+
+__attribute__((constructor)) static void begin(void)
+{
+    void *frame;
+    backtrace(&frame, 1); /* loads what it needs now */
+    const char *wanted = getenv("KLV_MEMORY");
+    if (!wanted || sscanf(wanted, "%ld:%ld", &from, &count) != 2)
+        from = count = 0;
+    atomic_store(&made, 0);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    const char *path = getenv("KLV_MEMORY_LOG");
+    long n = atomic_load(&made);
+    from = 0;
+    FILE *file = path ? fopen(path, "we") : NULL;
+    if (file && (fprintf(file, "%ld\n", n) < 0 || fclose(file) != 0))
+        abort();
+}
+
+static void note_where(void)
+{
+    const char *path = getenv("KLV_MEMORY_WHERE");
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    void *frames[32];
+    int n = fd < 0 ? 0 : backtrace(frames, 32);
+    for (int i = 0; i < n; i++) {
+        Dl_info info;
+        if (dladdr(frames[i], &info) && info.dli_fname)
+            dprintf(fd, "%s\n", info.dli_fname);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool runs_out(void)
+{
+    static _Thread_local bool noting;
+    if (noting)
+        return false;
+    long n = atomic_fetch_add(&made, 1) + 1;
+    if (from == 0 || n < from || n - from >= count)
+        return false;
+    noting = true;
+    if (n == from)
+        note_where();
+    noting = false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t n)
+{
+    return runs_out() ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return runs_out() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t n)
+{
+    return runs_out() ? NULL : __libc_realloc(old, n);
+}
+
+void *reallocarray(void *old, size_t n, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(old, bytes);
+}

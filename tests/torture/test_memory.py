@@ -1,0 +1,104 @@
+"""Memory and file descriptors that run out: a clean error or a late success, never a crash of ours, a leak, or a made-up event."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from conftest import RUNS, SEED
+from harness import BUILD, DELETE, Place, wait_for
+from klaviyo import SimKlaviyo
+from receiver import Receiver
+from test_disk import FAST, Once, jobs, lines_of, sim, start, told  # noqa: F401 (fixture)
+
+SHIM = BUILD / "memory_shim.so"
+ALL = 1 << 40
+# Where these run out of memory they end the process themselves: json-c 0.16 uses a key that it could not copy, libConfuse and the
+# scanner in it call abort(3) and exit(3). The state is as good as after a kill -9.
+CANNOT = ("libjson-c", "libconfuse")
+
+
+@pytest.fixture
+def once_place(place: Place, acct: Any, receiver: Receiver) -> Once:
+    return Once(place, acct, receiver)
+
+
+class Memory:
+    def __init__(self, place: Place) -> None:
+        self.log, self.where = place.path / "memory.log", place.path / "memory.where"
+        assert SHIM.exists(), f"{SHIM} is missing: make torture-build"
+
+    def env(self, first: int, count: int) -> dict[str, str]:
+        self.where.unlink(missing_ok=True)
+        return {"LD_PRELOAD": str(SHIM), "KLV_MEMORY": f"{first}:{count}", "KLV_MEMORY_LOG": str(self.log), "KLV_MEMORY_WHERE": str(self.where)}
+
+    def is_a_librarys(self) -> bool:
+        """Whether the allocation that failed first was one of those libraries'."""
+        objects = self.where.read_text().splitlines() if self.where.exists() else []
+        callers = [Path(name).name for name in objects if not any(word in name for word in ("memory_shim", "libc.so"))]
+        return bool(callers) and callers[0].startswith(CANNOT)
+
+
+def fail_one(once_place: Once, memory: Memory, first: int, count: int) -> int:
+    """One run with the fault, judged; 1 when a library ended the process."""
+    once_place.again()
+    done = once_place.place.run("once", "--json", env=memory.env(first, count), timeout=60)
+    gave_up = done.returncode in (-signal.SIGSEGV, -signal.SIGABRT) or (done.returncode and not done.stderr)
+    assert not gave_up or memory.is_a_librarys() or count == ALL and done.returncode == -signal.SIGABRT, (first, count, done)
+    assert gave_up or done.returncode in (0, 1, 2), (first, count, done)
+    once_place.hear(done.stdout)
+    once_place.converge()
+    return int(bool(gave_up))
+
+
+@pytest.mark.parametrize("count", [1, ALL], ids=["one", "from-then-on"])
+@pytest.mark.parametrize("part", range(16))
+def test_each_allocation_fails_in_turn(once_place: Once, part: int, count: int, record_property: Any) -> None:
+    memory = Memory(once_place.place)
+    once_place.again()
+    once_place.run(memory.env(ALL, 1))
+    total = int(memory.log.read_text())
+    assert total > 1000
+    step = 16 * (1 if RUNS >= 10000 else max(1, total // (16 * (2 if RUNS < 1000 else RUNS // 32))))
+    places = range(1 + part + 16 * (SEED % (step // 16)), total + 1, step)
+    ended = sum(fail_one(once_place, memory, first, count) for first in places)
+    record_property("allocations made to fail", len(places))
+    record_property("of which json-c or libConfuse ended the process", ended)
+
+
+@pytest.mark.parametrize("limit", range(3, 24))
+def test_descriptors_run_out_from_the_start(once_place: Once, limit: int, record_property: Any) -> None:
+    once_place.again()
+    place = once_place.place
+    done = subprocess.run(["prlimit", f"--nofile={limit}", str(BUILD / "klv-jobwatch"), "once", "--json", "--config", str(place.config),
+                           "--state", str(place.state)], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
+    assert done.returncode in (0, 1, 2) or (limit < 5 and done.returncode == 127), (limit, done)
+    assert done.returncode == 0 or done.stderr, "it failed without a word"
+    once_place.hear(done.stdout)
+    once_place.converge()
+    record_property("descriptor limits", 1)
+
+
+def test_descriptors_run_out_under_the_daemon(place: Place, acct: Any, receiver: Receiver) -> None:
+    """With none left nothing can be asked or sent; with some again, all is told, once."""
+    jobs(acct)
+    daemon = start(place, receiver)
+    pid = daemon.process.pid
+    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    receiver.refuse()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, old[1]))
+    acct.set("A", status="complete")
+    receiver.accept()
+    line = daemon.wait_line("job.completed|webhook ops")
+    assert line
+    acct.set("B", status="cancelled")
+    acct.add_job(DELETE, id="C", status="complete")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+    wait_for(lambda: len(told(receiver, "job.completed")) == 2 and told(receiver, "job.cancelled"))
+    assert daemon.stop() == 0
+    assert len(lines_of(daemon.text(), "job.completed")) == 2
