@@ -183,9 +183,12 @@ bench-commands: deps ## CPU of the commands' first screen on a store of a millio
 	$(MAKE) all
 	$(PYTHON) tests/bench/commands.py $(PROGRAM) $(BENCH_ARGS)
 
+# On all cores, and without a line for each file.
+QUICKLY = --no-print-directory --silent -j$(shell nproc)
+
 .PHONY: check
 check: deps ## install what is missing, build, run every test
-	$(MAKE) all
+	$(MAKE) $(QUICKLY) build-everything
 	$(MAKE) unit
 	$(MAKE) simulate-runs RUNS=10
 	$(MAKE) integration
@@ -194,7 +197,7 @@ check: deps ## install what is missing, build, run every test
 
 .PHONY: demo
 demo: deps ## install what is missing, build, show it at work for half a minute
-	$(MAKE) all
+	$(MAKE) $(QUICKLY) all
 	$(PYTHON) tests/sim/demo.py $(BUILD)/klv-jobwatch
 
 .PHONY: deps

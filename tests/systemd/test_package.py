@@ -52,7 +52,7 @@ def test_lintian_finds_no_error(package: Path) -> None:
 
 
 def test_the_version_is_the_programs(package: Path) -> None:
-    version = subprocess.run(["make", "-s", "-C", str(ROOT), "version"], check=True, capture_output=True, text=True).stdout.strip()
+    version = subprocess.run(["make", "--no-print-directory", "-s", "-C", str(ROOT), "version"], check=True, capture_output=True, text=True).stdout.strip()
     assert version_of(package) == f"{version}-1"
 
 
