@@ -1,5 +1,6 @@
 #include "id_queue.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +40,10 @@ char *id_queue_pop(struct id_queue *queue)
     return id;
 }
 
-const char *id_queue_at(const struct id_queue *queue, size_t i)
+void id_queue_put_back(struct id_queue *queue, char *id)
 {
-    return queue->ids[(queue->first + i) % queue->room];
+    assert(queue->n < queue->room);
+    queue->ids[(queue->first + queue->n++) % queue->room] = id;
 }
 
 void id_queue_finish(struct id_queue *queue)

@@ -14,7 +14,8 @@ struct id_queue {
 
 bool id_queue_push(struct id_queue *queue, const char *id); /* false without memory */
 char *id_queue_pop(struct id_queue *queue);                 /* the caller frees; NULL when empty */
-const char *id_queue_at(const struct id_queue *queue, size_t i);
+/* At the end again, without a copy: what was popped since the last push fits for certain. */
+void id_queue_put_back(struct id_queue *queue, char *id);
 void id_queue_finish(struct id_queue *queue);
 
 #endif

@@ -48,21 +48,35 @@ static mono_time chain_at(enum plan_chain_state state, mono_time due, mono_time 
     return MONO_NEVER;
 }
 
-/* Whether one full sweep answers the looks for fewer requests. */
-static bool sweep_is_cheaper(const struct plan_view *view)
+static size_t saved_by(size_t looks, size_t pages)
 {
-    return view->full_pages_left > 0 && view->looks_left > view->full_pages_left;
+    return pages > 0 && looks > pages ? looks - pages : 0;
 }
 
-static mono_time look_at(const struct plan_view *view, mono_time now)
+enum plan_way plan_way(const struct plan_view *view)
 {
-    size_t looks = view->looks - (sweep_is_cheaper(view) ? view->looks_left : 0);
-    return looks > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
+    size_t head = saved_by(view->looks_head, view->head_pages_left);
+    size_t full = saved_by(view->looks_left, view->full_pages_left);
+    if (head == 0 && full == 0)
+        return WAY_LOOKS;
+    return head >= full ? WAY_HEAD : WAY_FULL;
+}
+
+static mono_time look_at(const struct plan_view *view, enum plan_way way, mono_time now)
+{
+    size_t held = way == WAY_HEAD ? view->looks_head : way == WAY_FULL ? view->looks_left : 0;
+    return view->looks > held + view->looks_errors && view->looks_in_flight < PLAN_MAX_LOOKS ? now
+                                                                                             : MONO_NEVER;
+}
+
+static mono_time errors_at(const struct plan_view *view, mono_time now)
+{
+    return view->looks_errors > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
 }
 
 static mono_time full_at(const struct plan *plan, const struct plan_view *view, mono_time now)
 {
-    return chain_at(view->full, sweep_is_cheaper(view) ? now : plan->full_due, now);
+    return chain_at(view->full, plan_way(view) == WAY_FULL ? now : plan->full_due, now);
 }
 
 uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now)
@@ -78,21 +92,27 @@ uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t s
 
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now)
 {
+    enum plan_way way = plan_way(view);
     mono_time full = full_at(plan, view, now);
+    mono_time head = chain_at(view->head, way == WAY_HEAD ? now : plan->head_due, now);
     mono_time active = chain_at(view->active, plan->active_due, now);
+    uint32_t turn = view->first_full ? PLAN_FIRST_TURN : PLAN_FULL_TURN;
     bool active_goes_on = view->active == CHAIN_READY;
     const struct {
         enum plan_action action;
         mono_time at;
         mono_time budget_at;
     } wishes[] = {
-        {PLAN_FULL, plan->since_full + 1 >= PLAN_FULL_TURN ? full : MONO_NEVER, view->budget_at},
+        {PLAN_FULL, plan->since_full + 1 >= turn ? full : MONO_NEVER, view->budget_at},
         {PLAN_ACTIVE, active_goes_on ? active : MONO_NEVER, view->budget_at},
+        /* What answers most for one request comes first. */
+        {PLAN_HEAD, way == WAY_HEAD ? head : MONO_NEVER, view->budget_at},
         /* Before the next active sweep begins: it would only find the same jobs gone. */
-        {PLAN_LOOK, look_at(view, now), view->budget_at},
+        {PLAN_LOOK, look_at(view, way, now), view->budget_at},
+        {PLAN_FULL, way == WAY_FULL ? full : MONO_NEVER, view->budget_at},
         {PLAN_ACTIVE, active_goes_on ? MONO_NEVER : active, view->budget_at},
-        {PLAN_HEAD, plan->rules.head_pages ? chain_at(view->head, plan->head_due, now) : MONO_NEVER,
-         view->budget_at},
+        {PLAN_LOOK, errors_at(view, now), view->budget_at},
+        {PLAN_HEAD, plan->rules.head_pages ? head : MONO_NEVER, view->budget_at},
         {PLAN_FULL, full, view->budget_full_at},
     };
     struct plan_step step = {.action = PLAN_WAIT, .at = MONO_NEVER};

@@ -2,9 +2,10 @@
  * plan: which request of one watch (account and family) is worth sending next, and when.
  *
  * It knows due times and an order of worth, not jobs, URLs or budgets: what it needs to know of them comes in
- * as struct plan_view. Order of worth: the active sweep that is running (people wait for it), looks at single
- * jobs, the next active sweep, the head page, the full sweep. So that a full sweep ends in time however scarce the budget is, it gets one request
- * in PLAN_FULL_TURN when it waits. Invariants: due times are kept on a grid from the beginning of the last
+ * as struct plan_view. Order of worth: the active sweep that is running (people wait for it), looks at jobs
+ * that left, or the list that answers these for fewer requests, the next active sweep, looks that only bring
+ * errors, the head page, the full sweep. So that a full sweep ends in time however scarce the budget is, it
+ * gets one request in PLAN_FULL_TURN when it waits, the first one of all every second. Invariants: due times are kept on a grid from the beginning of the last
  * sweep, so latency is a promise; what was missed (outage, suspend, clock step) is caught up by one sweep,
  * never by a burst; after a failure nothing goes out before its back-off is over.
  */
@@ -14,7 +15,8 @@
 #include "backoff.h"
 
 /* While both wait, the full sweep gets every n-th request. */
-#define PLAN_FULL_TURN 6
+#define PLAN_FULL_TURN  6
+#define PLAN_FIRST_TURN 2
 /* Looks in flight at a time. */
 #define PLAN_MAX_LOOKS 4
 
@@ -38,10 +40,21 @@ struct plan_view {
     enum plan_chain_state active;
     enum plan_chain_state head;
     enum plan_chain_state full;
-    size_t looks;      /* jobs marked for a look, not in flight */
-    size_t looks_left; /* those of them that a full sweep would answer too */
+    size_t looks;        /* jobs marked for a look, not in flight */
+    size_t looks_errors; /* those of them that bring no news, only errors */
+    size_t looks_left;   /* those that a full sweep would answer too */
+    size_t looks_head;   /* those that a head sweep of head_pages_left pages (more) would answer too */
+    size_t head_pages_left;
     size_t looks_in_flight;
+    bool first_full;        /* no full sweep was ever whole: nothing is known before it is */
     size_t full_pages_left; /* about how many pages the running (or next) full sweep has left; 0: not known */
+};
+
+/* What answers the jobs that left for the fewest requests. */
+enum plan_way {
+    WAY_LOOKS,
+    WAY_HEAD, /* some of them by a head sweep, the others by looks */
+    WAY_FULL,
 };
 
 enum plan_action {
@@ -80,6 +93,8 @@ void plan_set_rules(struct plan *plan, const struct plan_rules *rules, mono_time
  * than its turn.
  */
 uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now);
+
+enum plan_way plan_way(const struct plan_view *view);
 
 struct plan_step plan_next(const struct plan *plan, const struct plan_view *view, mono_time now);
 

@@ -112,7 +112,7 @@ static enum sweep_step step(struct sweep *sweep, size_t unseen, enum page_next n
 {
     sweep->pages++;
     sweep->stale_pages = unseen > 0 ? 0 : sweep->stale_pages + 1;
-    if (sweep->kind == SWEEP_HEAD)
+    if (sweep->kind == SWEEP_HEAD && !sweep->deeper)
         return end_of_list(sweep);
     switch (next) {
     case NEXT_NONE:

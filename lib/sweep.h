@@ -15,7 +15,7 @@
 enum sweep_kind {
     SWEEP_ACTIVE, /* status filters, sparse fieldset */
     SWEEP_FULL,   /* everything */
-    SWEEP_HEAD,   /* the newest page only */
+    SWEEP_HEAD,   /* the newest page, and more while they are wanted */
 };
 
 /* Which list a page belongs to. */
@@ -49,6 +49,7 @@ struct sweep {
     mono_time began;
     wall_time
         server_began;  /* when the first answer came, by the server's clock or by ours if that is behind */
+    bool deeper;       /* set before sweep_page(): a head sweep is to go on with the next page */
     bool newest_first; /* so far each job was created no later than the one before */
     wall_time last_created;
     const char *why; /* static: why it broke */

@@ -25,7 +25,7 @@ struct watcher *watcher_new(const struct watcher_options *options, mono_time now
         return NULL;
     }
     plan_init(&watcher->plan, &options->plan, now, options->phase);
-    watcher->state.baseline_at = watcher->state.last_good = WALL_NONE;
+    watcher->state.baseline_at = watcher->state.last_good = watcher->head_newest = WALL_NONE;
     watcher->active_over = now;
     return watcher;
 }
@@ -129,6 +129,10 @@ static struct plan_view plan_view(const struct watcher *watcher, mono_time now)
         .full = chain_state(watcher, &watcher->full, SLOT_FULL),
         .looks = watcher->looks.n,
         .looks_left = watcher->looks_left,
+        .looks_errors = watcher->looks_errors,
+        .looks_head = watcher->looks_head,
+        .head_pages_left = watcher->head_depth,
+        .first_full = !watcher->state.has_baseline,
         .full_pages_left = watcher->state.full_pages,
     };
     for (size_t i = 0; i < WATCHER_SLOTS; i++)
@@ -164,24 +168,6 @@ static char *next_page_url(struct watcher *watcher, enum slot_use use, enum swee
     return request_list_url(&options->base, options->family, kind, sweep->list, sweep->cursor);
 }
 
-/* The next queued job that still wants a look; NULL when none does. */
-static char *pop_look(struct watcher *watcher)
-{
-    for (char *id; (id = id_queue_pop(&watcher->looks)) != NULL; free(id)) {
-        struct known_job *job = job_table_find(watcher->table, id);
-        if (!job)
-            continue;
-        job->look &= (uint8_t)~LOOK_QUEUED;
-        if ((job->look & (LOOK_LEFT | LOOK_CONFIRM | LOOK_ERRORS | LOOK_SWEPT)) == LOOK_LEFT &&
-            watcher->looks_left > 0)
-            watcher->looks_left--;
-        if (job->look)
-            return id;
-    }
-    watcher->looks_left = 0;
-    return NULL;
-}
-
 static struct slot *free_slot(struct watcher *watcher)
 {
     for (size_t i = 0; i < WATCHER_SLOTS; i++) {
@@ -192,7 +178,8 @@ static struct slot *free_slot(struct watcher *watcher)
 }
 
 /* Fill a slot and return the URL for the action; NULL when there is nothing to do after all, or no memory. */
-static char *begin_request(struct watcher *watcher, enum plan_action action, struct slot *slot, mono_time now)
+static char *begin_request(struct watcher *watcher, enum plan_action action, enum plan_way way,
+                           struct slot *slot, mono_time now)
 {
     char *url = NULL;
     switch (action) {
@@ -211,7 +198,7 @@ static char *begin_request(struct watcher *watcher, enum plan_action action, str
         url = next_page_url(watcher, SLOT_FULL, SWEEP_FULL, now);
         break;
     case PLAN_LOOK:
-        slot->job_id = pop_look(watcher);
+        slot->job_id = watcher_pop_look(watcher, way, now);
         if (!slot->job_id)
             break;
         slot->use = SLOT_LOOK;
@@ -241,7 +228,7 @@ bool watcher_next(struct watcher *watcher, mono_time now, struct watcher_request
             *ret_at = step.action == PLAN_WAIT ? step.at : MONO_NEVER;
             return false;
         }
-        char *url = begin_request(watcher, step.action, slot, now);
+        char *url = begin_request(watcher, step.action, plan_way(&view), slot, now);
         slot->sent = now;
         if (slot->use == SLOT_FREE)
             continue; /* what was queued for a look has settled itself */

@@ -9,16 +9,6 @@ static const enum event_kind condition_kinds[N_WATCH_CONDITIONS] = {
     [WATCH_FORBIDDEN] = EVENT_API_UNAUTHORIZED,
 };
 
-bool watcher_queue_look(struct watcher *watcher, struct known_job *job)
-{
-    if (!(job->look & ~(unsigned)LOOK_QUEUED) || job->look & LOOK_QUEUED)
-        return true;
-    if (!id_queue_push(&watcher->looks, job->id))
-        return false;
-    job->look |= LOOK_QUEUED;
-    return true;
-}
-
 bool watcher_save_job(struct dealing *dealing, struct known_job *job)
 {
     if (!job->dirty)

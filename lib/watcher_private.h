@@ -33,6 +33,13 @@ struct watcher {
     struct slot slots[WATCHER_SLOTS];
     struct id_queue looks;
     size_t looks_left;     /* those in the queue that a full sweep would answer too */
+    size_t looks_head;     /* those that a head sweep of head_depth pages (more) would answer */
+    size_t looks_errors;   /* those that bring a job's errors only */
+    uint32_t head_depth;   /* 0: none is worth it */
+    wall_time head_limit;  /* the creation of the oldest job that it would show */
+    int64_t head_span;     /* ms of creations on one page of the list, newest first; 0 unknown */
+    wall_time head_newest; /* the newest job's creation */
+    mono_time head_read;   /* when that was seen */
     uint32_t active_pages; /* of the last whole active sweep */
     struct watcher_state state;
     bool state_changed;
@@ -76,11 +83,23 @@ bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum sou
 bool watcher_tell_change(struct dealing *dealing, struct known_job *job, const struct change *change,
                          const struct diff *diff, const struct job *seen);
 bool watcher_save_job(struct dealing *dealing, struct known_job *job);
-bool watcher_queue_look(struct watcher *watcher, struct known_job *job);
 bool watcher_tell_condition(struct dealing *dealing, struct condition *condition, enum condition_news news,
                             enum event_kind kind, enum priority priority, const char *note, int64_t figure);
 bool watcher_hold_condition(struct dealing *dealing, enum watch_condition which, mono_time since,
                             const char *note, int64_t figure, int64_t remind_every);
+
+/* watcher_looks.c: the queue of looks. */
+bool watcher_queue_look(struct watcher *watcher, struct known_job *job);
+/* Queue every marked active job, and count which of all a list would answer as well. */
+bool watcher_queue_looks(struct watcher *watcher, mono_time now);
+/* The next queued job that still wants a look, of those that no list is to answer; NULL when none does. */
+char *watcher_pop_look(struct watcher *watcher, enum plan_way way, mono_time now);
+/* How many jobs are created in the time that one page spans, from a page of a list that is newest first. */
+void watcher_measure_list(struct watcher *watcher, const struct sweep *sweep, const struct page *page,
+                          mono_time now);
+/* Whether the page behind this one of a head sweep answers more looks than it costs. */
+bool watcher_head_goes_on(struct watcher *watcher, const struct sweep *sweep, const struct page *page,
+                          mono_time now);
 
 /* watcher_sweeps.c: pages and the ends of sweeps. */
 /* The page at hand, if it came before just so and need not be read again; else NULL. */

@@ -8,22 +8,6 @@ static bool in_progress(const struct watcher *watcher)
     return job_table_active_count(watcher->table) > 0;
 }
 
-/* Put every marked active job into the queue, and count those that a full sweep would answer as well. */
-static bool queue_looks(struct watcher *watcher)
-{
-    for (size_t i = 0; i < job_table_active_count(watcher->table); i++) {
-        if (!watcher_queue_look(watcher, job_table_active(watcher->table, i)))
-            return false;
-    }
-    watcher->looks_left = 0;
-    for (size_t i = 0; i < watcher->looks.n; i++) {
-        const struct known_job *job = job_table_find(watcher->table, id_queue_at(&watcher->looks, i));
-        if (job && (job->look & (LOOK_LEFT | LOOK_CONFIRM | LOOK_ERRORS | LOOK_SWEPT)) == LOOK_LEFT)
-            watcher->looks_left++;
-    }
-    return true;
-}
-
 static bool tell_stalled(struct dealing *dealing, uint32_t tick)
 {
     struct watcher *watcher = dealing->watcher;
@@ -109,6 +93,18 @@ static void note_active_over(struct watcher *watcher, mono_time now)
     watcher->active_was_over = true;
 }
 
+/*
+ * An end is certain only at the end of a sweep that began after it: a sweep of many pages would add its length to
+ * the interval. So the next one begins earlier by what this one took beyond one page, unless it only waited
+ * for budget.
+ */
+static mono_time reckoned_beginning(const struct watcher *watcher, const struct sweep *sweep, mono_time now)
+{
+    int64_t took = mono_diff(now, sweep->began), most = watcher->options.plan.interval / 2;
+    int64_t lead = watcher->starved ? 0 : took - took / sweep->pages;
+    return mono_add(sweep->began, -(lead < most ? lead : most));
+}
+
 static bool end_active(struct dealing *dealing, const struct sweep *sweep)
 {
     struct watcher *watcher = dealing->watcher;
@@ -117,8 +113,9 @@ static bool end_active(struct dealing *dealing, const struct sweep *sweep)
     bool fine = watcher_check_throttled(dealing);
     note_active_over(watcher, dealing->now.mono);
     watcher->active_pages = sweep->pages;
+    plan_active_over(&watcher->plan, reckoned_beginning(watcher, sweep, dealing->now.mono), dealing->now.mono,
+                     in_progress(watcher));
     watcher->starved = false;
-    plan_active_over(&watcher->plan, sweep->began, dealing->now.mono, in_progress(watcher));
     return fine && check_capacity(dealing) && tell_stalled(dealing, sweep->tick);
 }
 
@@ -173,7 +170,8 @@ static bool end_whole(struct dealing *dealing, struct sweep *sweep, const char *
         watcher->state.last_good = dealing->now.wall;
         watcher->state_changed = true;
     }
-    return fine && check_schema(dealing, sweep, page_why) && queue_looks(watcher);
+    return fine && check_schema(dealing, sweep, page_why) &&
+           (sweep->kind == SWEEP_HEAD || watcher_queue_looks(watcher, dealing->now.mono));
 }
 
 bool watcher_break(struct dealing *dealing, struct sweep *sweep)
@@ -194,7 +192,7 @@ bool watcher_break(struct dealing *dealing, struct sweep *sweep)
         plan_full_over(&watcher->plan, sweep->began, now, false);
         break;
     }
-    return queue_looks(watcher);
+    return watcher_queue_looks(watcher, now);
 }
 
 static bool go_on(struct dealing *dealing, struct sweep *sweep, enum sweep_step step, const char *page_why)
@@ -274,6 +272,10 @@ bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct pag
     }
     if (!remember(dealing, sweep, page, &reading))
         return false;
+    if (sweep->kind == SWEEP_HEAD || (sweep->kind == SWEEP_FULL && sweep->pages == 0))
+        watcher_measure_list(dealing->watcher, sweep, page, dealing->now.mono);
+    if (sweep->kind == SWEEP_HEAD)
+        sweep->deeper = watcher_head_goes_on(dealing->watcher, sweep, page, dealing->now.mono);
     return go_on(dealing, sweep, sweep_page(sweep, page, reading.unseen), page->why);
 }
 

@@ -34,6 +34,7 @@ struct model {
     double neighbour_debt;
     uint64_t neighbour_hurt;
     int64_t began;
+    bool forward; /* the list at hand is oldest first */
     char *body;
     size_t body_len;
     size_t body_room;
@@ -91,7 +92,8 @@ static void name(struct model *model, size_t i)
     wall_format((wall_time){job->ended}, job->ended_text);
 }
 
-/* Every job lives for an exponentially spread time; a tenth fail in part, a fiftieth are cancelled. */
+/* Every job lives for an exponentially spread time, up to 30% of it in the queue; a tenth fail in part, a
+ * fiftieth are cancelled. */
 static struct model_job *give_birth(struct model *model, int64_t t)
 {
     if (model->n == model->room) {
@@ -105,10 +107,15 @@ static struct model_job *give_birth(struct model *model, int64_t t)
     struct model_job *job = &model->jobs[model->n];
     double life = exponential(model, (double)model->options.mean_life);
     *job = (struct model_job){
-        .created = t, .total = 1 + (int64_t)(model_random(&model->random) % 100), .told_end = -1};
+        .created = t,
+        .total = 1 + (int64_t)(model_random(&model->random) % 100),
+        .told_start = -1,
+        .told_growing = -1,
+        .told_end = -1,
+    };
     snprintf(job->id, sizeof job->id, "job-%07zu-%08" PRIx64, model->n,
              model_random(&model->random) & 0xffffffff);
-    job->started = t + (int64_t)(life * 0.05);
+    job->started = t + (int64_t)(life * 0.3 * model_uniform(&model->random));
     job->ended = t + 1 + (int64_t)life;
     double fate = model_uniform(&model->random);
     job->cancelled = fate < 0.02;
@@ -251,6 +258,16 @@ struct model_job *model_find(struct model *model, const char *id)
     return NULL;
 }
 
+int64_t model_keep(const struct model *model)
+{
+    return model->keep;
+}
+
+int64_t model_first_failure(const struct model_job *job)
+{
+    return job->started + (job->ended - job->started) / job->failed;
+}
+
 uint64_t model_neighbour_hurt(const struct model *model)
 {
     return model->neighbour_hurt;
@@ -322,29 +339,42 @@ static void print_end(struct model *model, size_t next)
     add(model, "\"}}");
 }
 
-/* The newest come first; the cursor is the number of jobs born before the page's first, so new ones do not
- * move pages. */
-static void print_all(struct model *model, size_t before, int64_t t)
+/* The next job of a list from place i on (newest first: from i - 1 down), which *ret_after is the place behind. */
+static bool next_place(const struct model *model, size_t i, size_t *ret, size_t *ret_after)
 {
-    size_t i = before, shown = 0;
-    for (; i > model->oldest && shown < PAGE; i--, shown++) {
-        if (shown)
-            add(model, ",");
-        print_job(model, &model->jobs[i - 1], t);
+    if (model->forward) {
+        *ret = i > model->oldest ? i : model->oldest;
+        *ret_after = *ret + 1;
+        return *ret < model->n;
     }
-    print_end(model, i > model->oldest ? i : 0);
+    *ret = *ret_after = i - 1;
+    return i > model->oldest;
 }
 
-static void print_filtered(struct model *model, const char *filter, size_t before, int64_t t)
+/* A page's cursor is a place among all jobs that ever were, so that new ones do not move pages. */
+static void print_all(struct model *model, size_t from, int64_t t)
 {
+    size_t i, after = from, shown = 0;
+    while (next_place(model, after, &i, &after) && shown < PAGE) {
+        if (shown++)
+            add(model, ",");
+        print_job(model, &model->jobs[i], t);
+        from = after;
+    }
+    print_end(model, next_place(model, from, &i, &after) ? from : 0);
+}
+
+static void print_filtered(struct model *model, const char *filter, size_t from, int64_t t)
+{
+    bool forward = model->forward;
     size_t shown = 0, next = 0;
-    for (size_t k = model->n_active; k > 0; k--) {
-        size_t i = model->active[k - 1];
+    for (size_t k = 0; k < model->n_active; k++) {
+        size_t i = model->active[forward ? k : model->n_active - 1 - k];
         struct model_job *job = &model->jobs[i];
-        if (i >= before || !strstr(filter, job_status_word(status_at(job, t))))
+        if ((forward ? i < from : i >= from) || !strstr(filter, job_status_word(status_at(job, t))))
             continue;
         if (shown == PAGE) {
-            next = i + 1;
+            next = forward ? i : i + 1;
             break;
         }
         if (shown++)
@@ -367,14 +397,16 @@ static int print_answer(struct model *model, const char *url, int64_t t)
         add(model, "}");
         return job ? 200 : 404;
     }
-    size_t before = cursor ? strtoull(cursor + strlen("page%5Bcursor%5D="), NULL, 10) : model->n;
-    before = before < model->n ? before : model->n;
+    model->forward = model->options.oldest_first && !strstr(url, "sort=");
+    size_t first = model->forward ? 0 : model->n;
+    size_t from = cursor ? strtoull(cursor + strlen("page%5Bcursor%5D="), NULL, 10) : first;
+    from = from < model->n ? from : model->n;
     forget_past(model, t);
     add(model, "{\"data\":[");
     if (filter)
-        print_filtered(model, filter, before, t);
+        print_filtered(model, filter, from, t);
     else
-        print_all(model, before, t);
+        print_all(model, from, t);
     return 200;
 }
 

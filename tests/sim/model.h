@@ -1,6 +1,6 @@
 /*
  * model: a Klaviyo account's jobs of one family in virtual time, as the API would show them: scripted lives,
- * pages of 100, filters, fixed rate windows of any phase, other clients, outages. It answers the URLs that
+ * pages of 100 in either order, filters, fixed rate windows of any phase, other clients, outages. It answers the URLs that
  * the real core asks for, with real JSON.
  *
  * Invariant: what is shown depends on the virtual time and the seed only, so a run can be repeated.
@@ -22,6 +22,7 @@ struct model_options {
     int64_t outage_every;  /* ms between outages, 0 none */
     int64_t outage_length; /* ms */
     int64_t latency;       /* ms, mean of one round trip */
+    bool oldest_first;     /* the order of its lists */
 };
 
 struct model_job {
@@ -34,8 +35,11 @@ struct model_job {
     int64_t total;
     int64_t failed; /* at the end */
     bool cancelled;
-    /* What the watcher told, by virtual time; -1 not yet. */
+    /* When the watcher told it, by virtual time; -1 not yet. */
+    int64_t told_start;
+    int64_t told_growing;
     int64_t told_end;
+    int64_t told_failed; /* the failed_count that it told last */
 };
 
 struct model_answer {
@@ -61,6 +65,12 @@ void model_advance(struct model *model, int64_t t);
 size_t model_count(const struct model *model);
 struct model_job *model_at(struct model *model, size_t i);
 struct model_job *model_find(struct model *model, const char *id);
+
+/* When a job that is to fail in part shows its first failure. */
+int64_t model_first_failure(const struct model_job *job);
+
+/* How long a finished job stays listed, in ms. */
+int64_t model_keep(const struct model *model);
 
 /* The neighbour's 429s in windows in which we sent something, after its first minute. */
 uint64_t model_neighbour_hurt(const struct model *model);
