@@ -374,12 +374,13 @@ bool budget_import(struct budget *budget, mono_time now, const mono_time *times,
 {
     size_t kept = 0;
     mono_time *sorted = calloc(n ? n : 1, sizeof *sorted), longest = mono_add(now, BUDGET_MAX_RETRY_AFTER);
+    mono_time last = mono_add(now, BUDGET_AFTERLIFE);
     if (!sorted)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (times[i].ms <= now.ms || times[i].ms == MONO_NEVER.ms)
-            sorted[kept++] = mono_min(times[i], now);
-        else
+        if (times[i].ms <= last.ms || times[i].ms == MONO_NEVER.ms)
+            sorted[kept++] = mono_min(times[i], last);
+        if (times[i].ms > now.ms && times[i].ms != MONO_NEVER.ms)
             budget->blocked_until = mono_max(budget->blocked_until, mono_min(times[i], longest));
     }
     qsort(sorted, kept, sizeof *sorted, by_time);

@@ -23,6 +23,10 @@
 /* The longest Retry-After that is obeyed, in ms; the caller clamps by it too. */
 #define BUDGET_MAX_RETRY_AFTER 3600000
 
+/* What a process that died had sent may reach the server this long after the next one began, in ms: a lost
+ * packet is sent again after one second. */
+#define BUDGET_AFTERLIFE 2000
+
 struct budget_limits {
     uint32_t burst;     /* our requests per second, >= 1 */
     uint32_t steady;    /* our requests per minute, >= 1 */
@@ -88,8 +92,9 @@ struct budget_usage budget_usage(const struct budget *budget, mono_time now);
  * Export: the end times of requests that still count as of now, oldest first, then blocked_until if that is in
  * the future, then MONO_NEVER for each one in flight or reserved; at most max entries, the newest and the open
  * ones first. Returns how many. Import, into a new budget: the entries of an earlier life, in any order. The
- * open ones count as ended now, because they may have left until a moment ago; any other time in the future
- * blocks until then, for BUDGET_MAX_RETRY_AFTER at most. False without memory.
+ * open ones count as ended BUDGET_AFTERLIFE from now, because they may be on their way still; any other time
+ * in the future blocks until then, for BUDGET_MAX_RETRY_AFTER at most, and counts as an end when it is no
+ * farther than BUDGET_AFTERLIFE. False without memory.
  */
 size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
                      size_t max);

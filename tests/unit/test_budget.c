@@ -287,9 +287,10 @@ static int64_t live(struct server *server, uint32_t burst, uint32_t steady, int6
             budget_spend(budget, (mono_time){now});
             int64_t latency = (int64_t)draw(3000) + 1;
             open[place] = (struct open_request){now + latency, true};
-            /* What a process that died had sent was on its way already. */
+            /* What a process that died had sent is on its way still. */
             int64_t arrives = now + (int64_t)draw((uint64_t)latency);
-            server->at[server->n++] = arrives < death ? arrives : death;
+            int64_t last = death + BUDGET_AFTERLIFE;
+            server->at[server->n++] = arrives < last ? arrives : last;
         }
         now += 1 + (int64_t)draw(draw(4) ? 20 : 4000);
     }
