@@ -152,9 +152,10 @@ build/torture/%_shim.so: tests/torture/%_shim.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIC -shared $(filter-out -Wpedantic,$(WARNINGS)) -o $@ $< -ldl -lpthread
 
+# Two machines, and a file's tests on one of them.
 .PHONY: systemd-test
 systemd-test: deb ## the package and its unit under a real systemd in a throw-away container (needs root, else it says why it is left out)
-	KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/systemd $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -q -rs -n 2 --dist loadfile -p no:cacheprovider tests/systemd $(PYTEST_ARGS)
 
 RUNS ?= 1000
 SEED ?= 1
