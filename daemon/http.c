@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #define MAX_HEADER      (64u << 10)
+#define READ_AT_ONCE    (64L << 10) /* curl's own buffer for receiving */
 #define MAX_CONNECTIONS 64
 #define MAX_PER_HOST    8
 /* A transfer slower than this many bytes a second for so long is as good as dead, whatever its time-out. */
@@ -475,6 +476,7 @@ static bool set_manners(struct http_transfer *t)
            curl_easy_setopt(easy, CURLOPT_USERAGENT, t->http->user_agent) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_AT_ONCE) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 }
 

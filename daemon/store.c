@@ -79,6 +79,8 @@ static const char *const migrations[] = {
     "CREATE INDEX deliveries_leaders ON deliveries (sink, next_at, event) WHERE state = 0 AND leader = event;"
     "CREATE INDEX deliveries_group ON deliveries (sink, leader, event) WHERE state = 0 AND leader IS NOT "
     "NULL;",
+    /* Rows written before have none, and are read by their columns. */
+    "ALTER TABLE jobs ADD COLUMN record BLOB;",
 };
 enum { VERSION = sizeof migrations / sizeof *migrations };
 

@@ -1,3 +1,4 @@
+#include "job_record.h"
 #include "store_private.h"
 #include "../lib/sweep.h"
 
@@ -26,6 +27,8 @@ bool store_job_put(struct store *store, int64_t watch, const struct known_job *j
     sqlite3_bind_int64(s, 15, job->anomalies);
     sqlite3_bind_int64(s, 16, job->revivals);
     sqlite3_bind_int64(s, 17, job->page);
+    unsigned char record[JOB_RECORD_MAX];
+    sqlite3_bind_blob(s, 18, record, (int)job_record_pack(job, record), SQLITE_TRANSIENT);
     return store_run(store, s);
 }
 
@@ -51,7 +54,15 @@ static bool is_place(sqlite3_stmt *s, int column, int64_t most)
     return value >= 0 && value <= most;
 }
 
-/* Whether the row can have been written by us. */
+/* A view of the row; false when it cannot have been written by us. */
+static bool read_record(sqlite3_stmt *s, struct stored_job *ret)
+{
+    ret->id = column_text(s, 0);
+    size_t id = (size_t)sqlite3_column_bytes(s, 0), len = (size_t)sqlite3_column_bytes(s, 1);
+    return id > 0 && id <= JOB_ID_MAX && strlen(ret->id) == id &&
+           job_record_unpack(sqlite3_column_blob(s, 1), len, ret);
+}
+
 static bool is_sane(sqlite3_stmt *s)
 {
     size_t id = strlen(column_text(s, 0)), status = strlen(column_text(s, 1));
@@ -60,9 +71,10 @@ static bool is_sane(sqlite3_stmt *s)
            is_place(s, 15, SWEEP_MAX_PAGES);
 }
 
-static struct stored_job read_job(sqlite3_stmt *s)
+/* The same for a row of an earlier version. */
+static bool read_columns(sqlite3_stmt *s, struct stored_job *ret)
 {
-    return (struct stored_job){
+    *ret = (struct stored_job){
         .id = column_text(s, 0),
         .status_word = column_text(s, 1),
         .status = job_status_from_word(column_text(s, 1)),
@@ -79,22 +91,37 @@ static struct stored_job read_job(sqlite3_stmt *s)
         .revivals = (uint8_t)sqlite3_column_int64(s, 14),
         .page = (uint32_t)sqlite3_column_int64(s, 15),
     };
+    return is_sane(s);
+}
+
+/* Rows of an earlier version, which have no record, are left out by SQL_JOBS_LOAD and counted. */
+static bool load(struct store *store, enum statement which, int64_t watch, size_t *old,
+                 bool (*each)(void *user, const struct stored_job *job), void *user)
+{
+    bool fine = false, go_on = true;
+    struct stored_job job;
+    sqlite3_stmt *s = store_statement(store, which);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, watch);
+    while (go_on && store_row(store, s, &fine)) {
+        if (which == SQL_JOBS_LOAD && sqlite3_column_type(s, 1) == SQLITE_NULL) {
+            ++*old;
+            continue;
+        }
+        bool sane = which == SQL_JOBS_LOAD ? read_record(s, &job) : read_columns(s, &job);
+        go_on = sane ? each(user, &job) : store_odd_row(store, "a job's row is not one of ours");
+    }
+    sqlite3_reset(s);
+    return fine && go_on;
 }
 
 bool store_jobs_load(struct store *store, int64_t watch,
                      bool (*each)(void *user, const struct stored_job *job), void *user)
 {
-    bool fine = false, go_on = true;
-    sqlite3_stmt *s = store_statement(store, SQL_JOBS_LOAD);
-    if (!s)
-        return false;
-    sqlite3_bind_int64(s, 1, watch);
-    while (go_on && store_row(store, s, &fine)) {
-        struct stored_job job = read_job(s);
-        go_on = is_sane(s) ? each(user, &job) : store_odd_row(store, "a job's row is not one of ours");
-    }
-    sqlite3_reset(s);
-    return fine && go_on;
+    size_t old = 0;
+    return load(store, SQL_JOBS_LOAD, watch, &old, each, user) &&
+           (old == 0 || load(store, SQL_JOBS_LOAD_OLD, watch, &old, each, user));
 }
 
 bool store_page_put(struct store *store, int64_t watch, size_t place, const struct known_page *page)

@@ -34,6 +34,7 @@ enum statement {
     SQL_JOB_PUT,
     SQL_JOB_REMOVE,
     SQL_JOBS_LOAD,
+    SQL_JOBS_LOAD_OLD,
     SQL_PAGE_PUT,
     SQL_PAGE_REMOVE,
     SQL_PAGES_LOAD,

@@ -14,16 +14,18 @@ const char *const statement_texts[N_STATEMENTS] = {
     /* Not "OR REPLACE": that would write each index anew, and a journal of its own for each row. */
     [SQL_JOB_PUT] =
         "INSERT INTO jobs (watch, id, status, total, completed, failed, skipped, created_at, "
-        "completed_at, expires_at, moved_at, gone_at, failures_told, told, anomalies, revivals, page)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        "completed_at, expires_at, moved_at, gone_at, failures_told, told, anomalies, revivals, page, record)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         " ON CONFLICT (watch, id) DO UPDATE SET status = ?3, total = ?4, completed = ?5,"
         " failed = ?6, skipped = ?7, created_at = ?8, completed_at = ?9, expires_at = ?10,"
         " moved_at = ?11, gone_at = ?12, failures_told = ?13, told = ?14, anomalies = ?15,"
-        " revivals = ?16, page = ?17",
+        " revivals = ?16, page = ?17, record = ?18",
     [SQL_JOB_REMOVE] = "DELETE FROM jobs WHERE watch = ?1 AND id = ?2",
-    [SQL_JOBS_LOAD] = "SELECT id, status, total, completed, failed, skipped, created_at, completed_at, "
-                      "expires_at, moved_at,"
-                      " gone_at, failures_told, told, anomalies, revivals, page FROM jobs WHERE watch = ?1",
+    [SQL_JOBS_LOAD] = "SELECT id, record FROM jobs WHERE watch = ?1",
+    [SQL_JOBS_LOAD_OLD] = "SELECT id, status, total, completed, failed, skipped, created_at, completed_at, "
+                          "expires_at, moved_at,"
+                          " gone_at, failures_told, told, anomalies, revivals, page FROM jobs WHERE watch = "
+                          "?1 AND record IS NULL",
     [SQL_PAGE_PUT] = "INSERT OR REPLACE INTO pages (watch, place, digest, jobs, newest_first, first_created,"
                      " last_created, next_cursor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [SQL_PAGE_REMOVE] = "DELETE FROM pages WHERE watch = ?1 AND place = ?2",

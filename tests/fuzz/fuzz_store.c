@@ -179,6 +179,10 @@ static const struct {
     {"INSERT OR REPLACE INTO conditions (account, family, kind, since, since_wall, told, reminders, note)"
      " VALUES ('" ACCOUNT "', '', ?1, ?2, ?3, ?4, ?5, ?6)",
      6},
+    {"INSERT OR REPLACE INTO pages (watch, place, digest, jobs, newest_first, first_created, last_created,"
+     " next_cursor) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+     7},
+    {"UPDATE jobs SET record = ?1, page = ?2", 2},
     {"INSERT OR REPLACE INTO ledgers (watch, times) VALUES (1, ?1)", 1},
     {"UPDATE watches SET baseline_at = ?1, full_pages = ?2, last_good = ?3", 3},
     {"INSERT OR REPLACE INTO notes (key, text) VALUES ('time', ?1)", 1},

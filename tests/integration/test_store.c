@@ -1,6 +1,8 @@
 /* store: a real SQLite file in a temporary folder: what is written together is there together, and mistakes are told. */
 #include "../unit/unit.h"
 
+#include "../../daemon/job_record.h"
+#include "../../lib/sweep.h"
 #include "../../daemon/store.h"
 
 #include <signal.h>
@@ -212,6 +214,56 @@ static void test_pages(void **state)
     store_close(store);
 }
 
+static struct known_job *a_job(struct job_table *table, const char *id, enum job_status status,
+                               const char *word)
+{
+    struct known_job *job = job_table_add(table, id);
+    job = job_table_set_status(table, job, status, word);
+    assert_non_null(job);
+    return job;
+}
+
+static void assert_comes_back(const struct known_job *job)
+{
+    unsigned char record[JOB_RECORD_MAX + 1];
+    struct stored_job back;
+    size_t len = job_record_pack(job, record);
+    assert_true(len <= JOB_RECORD_MAX && job_record_unpack(record, len, &back));
+    assert_memory_equal(&back.counts, &job->counts, sizeof back.counts);
+    assert_string_equal(back.status_word, known_status_word(job));
+    assert_true(back.status == job->status && back.created_at.ms == job->created_at.ms &&
+                back.completed_at.ms == job->completed_at.ms && back.expires_at.ms == job->expires_at.ms &&
+                back.moved_at.ms == job->moved_at.ms && back.gone_at.ms == job->gone_at.ms &&
+                back.failures_told == job->failures_told && back.page == job->page &&
+                back.told == job->told && back.anomalies == job->anomalies && back.revivals == job->revivals);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_false(job_record_unpack(record, cut, &back));
+    record[len] = 0;
+    assert_false(job_record_unpack(record, len + 1, &back));
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    struct job_table *table = job_table_new(1);
+    assert_comes_back(a_job(table, "A", JOB_QUEUED, "queued"));
+    struct known_job *job = a_job(table, "B", JOB_COMPLETE, "complete");
+    job->counts = (struct job_counts){INT64_MAX, INT64_MIN + 1, 0, -1};
+    job->created_at = job->completed_at = (wall_time){INT64_MAX};
+    job->expires_at = (wall_time){-1};
+    job->moved_at = job->gone_at = (mono_time){1790000000000};
+    job->failures_told = INT64_MAX;
+    job->told = job->anomalies = job->revivals = UINT8_MAX;
+    job->page = SWEEP_MAX_PAGES;
+    assert_comes_back(job);
+    assert_comes_back(a_job(table, "C", JOB_OTHER, "paused"));
+    char longest[JOB_STATUS_MAX + 1];
+    memset(longest, 'x', JOB_STATUS_MAX);
+    longest[JOB_STATUS_MAX] = '\0';
+    assert_comes_back(a_job(table, "D", JOB_OTHER, longest));
+    job_table_free(table);
+}
+
 static void test_a_row_of_somebody_else(void **state)
 {
     (void)state;
@@ -219,12 +271,18 @@ static void test_a_row_of_somebody_else(void **state)
     struct loaded loaded = {0};
     struct store *store = must_open(true);
     assert_true(store_watch_get(store, "main", "fam", &watch));
-    execute("INSERT INTO jobs VALUES (1, '', 'queued', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0)");
+    execute("INSERT INTO jobs VALUES (1, '', 'queued', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, NULL)");
     assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
     assert_non_null(strstr(store_error(store), "not one of ours"));
     execute("UPDATE jobs SET id = 'A', told = 5000");
     assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
     execute("UPDATE jobs SET told = 0, page = 200001");
+    assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
+    execute("UPDATE jobs SET page = 1");
+    assert_true(store_jobs_load(store, watch.id, take_job, &loaded)); /* as an earlier version wrote it */
+    assert_int_equal(loaded.n, 1);
+    loaded.n = 0;
+    execute("UPDATE jobs SET record = x'0400000000'");
     assert_false(store_jobs_load(store, watch.id, take_job, &loaded));
     execute("INSERT INTO pages (watch, place, digest, jobs, newest_first) VALUES (1, 0, x'00', 1, 0)");
     assert_false(store_pages_load(store, watch.id, take_page, NULL));
@@ -486,6 +544,7 @@ int main(void)
         TEST(test_an_event_comes_back_whole),
         TEST(test_a_job_comes_back_whole),
         TEST(test_pages),
+        TEST(test_records),
         TEST(test_a_row_of_somebody_else),
         TEST(test_due),
         TEST(test_plans),
