@@ -80,6 +80,7 @@ SHELL_TESTS := $(SHELL_TEST_SRC:tests/integration/%.c=$(BUILD)/tests/%)
 PROBES      := $(PROBE_SRC:tests/integration/%.c=$(BUILD)/tests/%)
 SIMULATOR   := $(BUILD)/tests/simulate
 REFERENCE   := $(BUILD)/tests/reference
+CORE_BENCH  := $(BUILD)/tests/core
 
 .PHONY: all
 all: need-libs $(PROGRAM)
@@ -109,6 +110,9 @@ $(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHE
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS) -lcmocka -lpthread
 
 $(SIMULATOR): $(SIM_SRC:%.c=$(BUILD)/%.o) $(LIBJOBWATCH)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
+
+$(CORE_BENCH): $(BUILD)/tests/bench/core.o $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS)
 
 $(REFERENCE): $(BUILD)/tests/bench/reference.o
@@ -172,6 +176,16 @@ simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a
 bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq
 	$(MAKE) all $(REFERENCE)
 	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
+	$(MAKE) bench-gate
+
+.PHONY: bench-gate
+bench-gate: deps-bench ## whether the core needs more instructions than tests/bench/core.txt says
+	$(MAKE) $(CORE_BENCH)
+	$(PYTHON) tests/bench/gate.py $(CORE_BENCH) $(GATE_ARGS)
+
+.PHONY: bench-gate-update
+bench-gate-update: ## write tests/bench/core.txt anew
+	$(MAKE) bench-gate GATE_ARGS=--update
 
 HISTORIES ?= 5000000
 
@@ -285,7 +299,7 @@ warnings: ## both compilers with every warning an error
 	$(MAKE) --no-print-directory -s MODE=release BUILD=build/clang CC=clang WERROR=1 build-everything
 
 .PHONY: build-everything
-build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR) $(REFERENCE)
+build-everything: all $(UNIT_TESTS) $(SHELL_TESTS) $(PROBES) $(SIMULATOR) $(REFERENCE) $(CORE_BENCH)
 
 # Built with MODE=fuzz and clang. What reads the state file is in the shell; the other fuzzers are linked with the core alone.
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/tests/%)

@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+"""Whether the core still needs as many instructions as core.txt says: `gate.py CORE`, or `gate.py CORE --update` to write it anew."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FIGURES = Path(__file__).resolve().parent / "core.txt"
+PHASES = ("first", "same", "changed")
+# glibc has other memcpy and strlen for other processors; nothing else moves the figures of one set of packages.
+TOLERANCE = 0.05
+PACKAGES = ("gcc", "libc6", "libjson-c5", "libxxhash0")
+
+
+def versions() -> str:
+    """Upstream versions of what the figures depend on."""
+    found = []
+    for package in PACKAGES:
+        text = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False).stdout
+        found.append(f"{package} {re.sub(r'^[0-9]+:|[-+].*$', '', text) or 'none'}")
+    return ", ".join(found)
+
+
+def instructions(core: str, phase: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="klv-gate-") as folder:
+        done = subprocess.run(["valgrind", "--tool=callgrind", "--toggle-collect=measured", f"--callgrind-out-file={folder}/out", core, phase],
+                              capture_output=True, text=True, timeout=300, check=False)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode != 0 or not found or int(found[1]) < 100_000:
+        raise RuntimeError(f"{core} {phase}: exit code {done.returncode}\n{done.stderr}")
+    return int(found[1])
+
+
+def main() -> int:
+    core, update = sys.argv[1], "--update" in sys.argv[2:]
+    now = {phase: instructions(core, phase) for phase in PHASES}
+    if update:
+        FIGURES.write_text(f"packages: {versions()}\n" + "".join(f"{phase}: {count}\n" for phase, count in now.items()))
+    kept = dict(line.split(": ", 1) for line in FIGURES.read_text().splitlines())
+    comparable = kept["packages"] == versions()
+    grown = False
+    for phase, count in now.items():
+        change = count / int(kept[phase]) - 1
+        grown |= change > TOLERANCE
+        print(f"core, 20 pages of 100 jobs, {phase:8} {count:12,} instructions, {change:+.1%} of what is kept")
+    if not comparable:
+        print(f"not judged: the figures kept are of {kept['packages']}; here are {versions()}")
+        return 0
+    if grown:
+        print(f"more than {TOLERANCE:.0%} more than {FIGURES.name} says: mend it, or say why in a commit that runs `make bench-gate-update`")
+    return 1 if grown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
