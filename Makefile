@@ -163,14 +163,20 @@ systemd-test: deb ## the package and its unit under a real systemd in a throw-aw
 
 RUNS ?= 1000
 SEED ?= 1
+# How many processes the simulator uses.
+JOBS ?= $(shell nproc)
 
 .PHONY: simulate
 simulate: $(SIMULATOR) ## print latency and requests beside the naive watcher and cron, from days of virtual time
-	$(SIMULATOR) table
+	JOBS=$(JOBS) $(SIMULATOR) table
 
 .PHONY: simulate-runs
 simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a simulated day to a week: no promise may break
-	$(SIMULATOR) runs $(RUNS) $(SEED)
+	JOBS=$(JOBS) $(SIMULATOR) runs $(RUNS) $(SEED)
+
+.PHONY: budget-wire
+budget-wire: all ## the budget over real sockets for minutes: a starved daemon, a busy neighbour, 200 times kill -9 in a minute
+	KLV_LONG=1 KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rP -n $(WORKERS) -p no:cacheprovider tests/integration/test_budget.py $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq

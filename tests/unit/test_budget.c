@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define MINUTE 60000
 
@@ -135,6 +136,54 @@ static void test_429_without_retry_after(void **state)
     limited(budget, now, INT64_MAX);
     assert_int_equal(when(budget, now), now + BUDGET_MAX_RETRY_AFTER);
     assert_true(budget_usage(budget, (mono_time){now}).steady_now >= 1);
+    budget_free(budget);
+}
+
+/* ns for one "may I send now, else when" and one request, at so many entries. */
+static double cost(uint32_t steady)
+{
+    enum { TIMES = 100000 };
+    struct budget *budget = new_budget(steady, steady);
+    for (uint32_t i = 0; i < steady; i++)
+        one(budget, i, i);
+    int64_t now = MINUTE + steady;
+    struct timespec began, ended;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
+    for (int i = 0; i < TIMES; i++, now += MINUTE / steady + 1)
+        one(budget, mono_max((mono_time){when(budget, now)}, (mono_time){now}).ms, now + 1);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
+    assert_in_range(budget_usage(budget, (mono_time){now}).in_last_minute, steady / 2, steady);
+    budget_free(budget);
+    return ((double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec)) / TIMES;
+}
+
+static void test_the_largest_limit_is_as_cheap_as_a_small_one(void **state)
+{
+    (void)state;
+    double small = cost(35), large = cost(3500);
+    print_message("a request costs %.0f ns of budget at 35 entries, %.0f ns at 3,500\n", small, large);
+    assert_true(large < 20 * small); /* a walk through the entries would cost a hundred times as much */
+}
+
+/* Each stretch of good answers gives back the same, whatever the share is. */
+static void test_recovery_is_additive(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    for (int i = 0; i < 4; i++)
+        limited(budget, i * 1000, 1000);
+    uint32_t share = budget_usage(budget, (mono_time){4000}).steady_now;
+    assert_int_equal(share, 62); /* 1000 / 2^4 */
+    for (int64_t t = 14000; share < 950; t += 10000) {
+        one(budget, t, t);
+        uint32_t more = budget_usage(budget, (mono_time){t}).steady_now;
+        assert_in_range(more - share, 49, 51);
+        share = more;
+    }
+    /* However often it is halved, something is left. */
+    for (int i = 0; i < 40; i++)
+        limited(budget, 900000 + i * MINUTE * 2, 1000);
+    assert_int_equal(budget_usage(budget, (mono_time){900000 + 80 * MINUTE}).steady_now, 20);
     budget_free(budget);
 }
 
@@ -331,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_reserving),
         cmocka_unit_test(test_429),
         cmocka_unit_test(test_429_without_retry_after),
+        cmocka_unit_test(test_the_largest_limit_is_as_cheap_as_a_small_one),
+        cmocka_unit_test(test_recovery_is_additive),
         cmocka_unit_test(test_others_come_first),
         cmocka_unit_test(test_no_yielding_to_ourselves),
         cmocka_unit_test(test_nonsense_hints),

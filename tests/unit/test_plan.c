@@ -126,6 +126,56 @@ static void test_many_left_jobs_are_answered_by_a_sweep(void **state)
     assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
 }
 
+static void test_many_left_jobs_are_answered_by_a_part_of_the_list(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    struct plan_view view = {
+        .looks = 20, .looks_left = 18, .looks_head = 15, .head_pages_left = 3, .full_pages_left = 100};
+    assert_int_equal(plan_way(&view), WAY_HEAD);
+    /* Long before its time, and before the looks that only a look answers. */
+    assert_int_equal(next(&plan, view, 20).action, PLAN_HEAD);
+    view.head = CHAIN_WAITING;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+    /* The others wait for it. */
+    view.looks = view.looks_left = view.looks_head;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_WAIT);
+    /* When it saves less than the whole list, that is read; when it saves nothing, they are looked at. */
+    view.head = CHAIN_IDLE;
+    view.full_pages_left = 2;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_FULL);
+    view = (struct plan_view){.looks = 3, .looks_left = 3, .looks_head = 3, .head_pages_left = 3};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+}
+
+static void test_errors_alone_come_behind_news(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    struct plan_view view = {.looks = 2, .looks_errors = 2};
+    assert_int_equal(next(&plan, view, 0).action, PLAN_ACTIVE);
+    view.active = CHAIN_WAITING;
+    assert_int_equal(next(&plan, view, 0).action, PLAN_LOOK);
+    view = (struct plan_view){.looks = 2, .looks_errors = 1};
+    assert_int_equal(next(&plan, view, 0).action, PLAN_LOOK);
+}
+
+static void test_the_first_full_sweep_is_worth_more(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    struct plan_view view = {.active = CHAIN_READY, .full = CHAIN_READY, .first_full = true};
+    int full = 0;
+    for (int i = 0; i < 60; i++) {
+        enum plan_action action = next(&plan, view, 0).action;
+        full += action == PLAN_FULL;
+        plan_sent(&plan, &view, action, (mono_time){0});
+    }
+    assert_int_equal(full, 60 / PLAN_FIRST_TURN);
+}
+
 static void test_nothing_before_the_back_off_is_over(void **state)
 {
     (void)state;
@@ -182,6 +232,9 @@ int main(void)
         cmocka_unit_test(test_an_endless_active_sweep_starves_nobody),
         cmocka_unit_test(test_a_full_sweep_leaves_room),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
+        cmocka_unit_test(test_many_left_jobs_are_answered_by_a_part_of_the_list),
+        cmocka_unit_test(test_errors_alone_come_behind_news),
+        cmocka_unit_test(test_the_first_full_sweep_is_worth_more),
         cmocka_unit_test(test_nothing_before_the_back_off_is_over),
         cmocka_unit_test(test_once_ends),
         cmocka_unit_test(test_reload_brings_due_times_nearer),

@@ -26,12 +26,12 @@ struct bench {
     char told[512];                 /* kinds of the events so far, since the last look */
 };
 
-static void set_up(struct bench *bench, const char *account)
+static void set_up_family(struct bench *bench, const char *account, const struct family *of)
 {
     *bench = (struct bench){.rules = alert_rules_default, .now = 1000000};
     struct watcher_options options = {
         .account = account,
-        .family = &family,
+        .family = of,
         .base = {"https://a.klaviyo.com", "2026-07-15"},
         .rules = &bench->rules,
         .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 600000},
@@ -41,6 +41,11 @@ static void set_up(struct bench *bench, const char *account)
     };
     bench->watcher = watcher_new(&options, (mono_time){bench->now});
     assert_non_null(bench->watcher);
+}
+
+static void set_up(struct bench *bench, const char *account)
+{
+    set_up_family(bench, account, &family);
 }
 
 static void tear_down(struct bench *bench)
@@ -160,6 +165,83 @@ static void test_a_job_that_left_is_looked_at(void **state)
     assert_string_equal(ask(&bench), "/A");
     answer(&bench, 200, one("A", "complete", 8, 1));
     expect_told(&bench, "job.completed_with_failures"); /* the look brought the errors: nothing to wait for */
+    tear_down(&bench);
+}
+
+#define SORTED "?sort=-created_at"
+
+/* Jobs J<from> to J<to>, each created a minute before the one before; next: the next page's cursor or "". */
+static const char *page_of(int from, int to, const char *status, int old, const char *next)
+{
+    static char text[2000];
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"data\":[");
+    for (int i = from; i <= to; i++) {
+        int place = i == to ? old : i;
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s{\"type\":\"" TYPE "\",\"id\":\"J%d\",\"attributes\":{\"status\":\"%s\","
+                                 "\"total_count\":9,\"created_at\":\"1970-01-01T00:%02d:00Z\"}}",
+                                 i > from ? "," : "", place, place > 5 ? "complete" : status, 16 - place);
+    }
+    snprintf(text + used, sizeof text - used,
+             next[0] ? "],\"links\":{\"next\":\"/x?page[cursor]=%s\"}}" : "]}", next);
+    return text;
+}
+
+static void test_many_that_left_are_answered_by_the_list(void **state)
+{
+    (void)state;
+    struct family sortable = family;
+    struct bench bench;
+    sortable.sort = "-created_at";
+    set_up_family(&bench, "main", &sortable);
+    assert_string_equal(ask(&bench), QUEUED);
+    unsigned active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, page_of(0, 2, "processing", 2, "2"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=2");
+    answer(&bench, 200, page_of(3, 5, "processing", 5, "3"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=3");
+    answer(&bench, 200, page_of(6, 8, "complete", 8, "4"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=4");
+    answer(&bench, 200, page_of(9, 9, "complete", 9, ""));
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, page_of(0, 5, "processing", 5, ""));
+    expect_told(&bench, "watch.started");
+
+    /* All six are gone: pages answer three for one. J5 is not where it should be, and is looked at. */
+    active_sweep(&bench, EMPTY);
+    assert_string_equal(ask(&bench), SORTED);
+    assert_string_equal(ask(&bench), "wait");
+    answer(&bench, 200, page_of(0, 2, "complete", 2, "2"));
+    expect_told(&bench, "job.completed job.completed job.completed");
+    assert_string_equal(ask(&bench), SORTED "&page%5Bcursor%5D=2");
+    answer(&bench, 200, page_of(3, 5, "complete", 6, "3"));
+    expect_told(&bench, "job.completed job.completed");
+    assert_string_equal(ask(&bench), "/J5");
+    answer(&bench, 404, "{}");
+    expect_told(&bench, "job.vanished");
+    assert_string_equal(ask(&bench), "wait");
+    tear_down(&bench);
+}
+
+static void test_errors_that_nobody_waits_for_are_not_asked_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    active_sweep(&bench, list_of("A", "processing", 1, 1));
+    expect_told(&bench, "job.failures_growing(held)");
+    /* Nothing can be sent until the event has left without them. */
+    assert_string_equal(ask(&bench), "/A");
+    answer(&bench, 429, "");
+    bench.now += 10001;
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, list_of("A", "processing", 1, 1));
+    assert_string_equal(ask(&bench), "wait");
     tear_down(&bench);
 }
 
@@ -325,6 +407,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_that_left_is_looked_at),
+        cmocka_unit_test(test_many_that_left_are_answered_by_the_list),
+        cmocka_unit_test(test_errors_that_nobody_waits_for_are_not_asked_for),
         cmocka_unit_test(test_a_look_that_was_overtaken_is_not_believed),
         cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_errors_are_fetched_while_the_event_is_held),

@@ -1,0 +1,206 @@
+"""The budget on the wire: the real daemon against real fixed windows, and the server's log, not ours, as the judge.
+
+Each test has a quick form; with KLV_LONG=1 (`make budget-wire`) they last as long as the windows of a minute need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from conftest import DELETE, KEY, Place, wait_for
+from klaviyo import SimKlaviyo
+from limits import most_in_sliding
+
+LONG = bool(os.environ.get("KLV_LONG"))
+PHASE = (0.37, 23.0)  # of the server's windows; ours must hold at any
+EAGER = "interval = 100ms idle-interval = 100ms full-sweep-interval = 1s"
+
+
+def server(**options: Any) -> SimKlaviyo:
+    return SimKlaviyo(manual=True, window_phase=PHASE, **options)
+
+
+@pytest.fixture
+def sim() -> Iterator[SimKlaviyo]:
+    """In place of the shared one: its limits are small enough to be used up."""
+    with server(limits={DELETE: (20, 120)}) as started:
+        yield started
+
+
+def arrivals(sim: SimKlaviyo, key: str = KEY) -> list[float]:
+    return [r.at for r in sim.requests if r.headers["authorization"].endswith(key)]
+
+
+def refused(sim: SimKlaviyo, key: str = KEY) -> list[float]:
+    return [r.at for r in sim.requests if r.status == 429 and r.headers["authorization"].endswith(key)]
+
+
+def assert_within(sim: SimKlaviyo, burst: int, steady: int) -> None:
+    """No window of the server's log holds more than the share, whatever its phase."""
+    times = sorted(arrivals(sim))
+    assert most_in_sliding(times, 1.0) <= burst and most_in_sliding(times, 60.0) <= steady
+
+
+def test_a_daemon_that_wants_more_gets_its_share(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    acct.add_many(DELETE, 2500, active=150)
+    place.write(account=f"{EAGER} burst = 7 steady = 40")
+    place.daemon()
+    wait_for(lambda: len(arrivals(sim)) >= 40, what="all of the minute's share")
+    with pytest.raises(TimeoutError):
+        wait_for(lambda: len(arrivals(sim)) > (80 if LONG else 40), 130 if LONG else 3)
+    assert_within(sim, 7, 40)
+    assert most_in_sliding(sorted(arrivals(sim)), 1.0) >= 4, "and it is used"
+    assert not refused(sim)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1], ids=["at once", "after 100 ms"])
+def test_kill_9_again_and_again(place: Place, sim: SimKlaviyo, acct: Any, gap: float) -> None:
+    """Without a ledger each life would send as much as all of them may. LONG: 200 lives in a minute."""
+    acct.add_many(DELETE, 2500, active=150)
+    place.write(account=f"{EAGER} burst = 10 steady = 60")
+    lives, began = (200 if LONG else 20), time.monotonic()
+    for life in range(lives):
+        sent, daemon = len(sim.requests), place.daemon()
+        daemon.wait_line("watching")
+        with contextlib.suppress(TimeoutError):  # one that has nothing left of the share sends nothing
+            wait_for(lambda: len(sim.requests) > sent + 9, 0.15)
+        daemon.kill()
+        time.sleep(max(gap, began + 60 * (life + 1) / lives - time.monotonic() if LONG else 0))
+    print(f"\n{lives} lives in {time.monotonic() - began:.0f} s, {len(arrivals(sim))} requests")
+    assert len(arrivals(sim)) >= 5, "what a life had reserved and not sent is lost to the next ones, not all of it is"
+    assert_within(sim, 10, 60)
+    assert not refused(sim)
+
+
+def test_once_again_and_again(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    """As from a cron that is set too tight: the sixth run waits until the first one's requests count no longer."""
+    acct.add_many(DELETE, 750)
+    place.write(account="burst = 10 steady = 40")
+    for _ in range(5):
+        place.once()
+    assert len(arrivals(sim)) == 40
+    if LONG:
+        place.once()
+        assert len(arrivals(sim)) == 48
+    else:
+        with pytest.raises(Exception, match="timed out"):
+            place.run("once", timeout=2)
+        assert len(arrivals(sim)) == 40
+    assert_within(sim, 10, 40)
+
+
+def test_a_second_daemon_on_the_same_state(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    place.write(account=EAGER)
+    daemon = place.daemon()
+    sim.wait_requests(3)
+    done = place.run("run", "--no-journal")
+    assert done.returncode == 1
+    assert str(daemon.process.pid) in done.stderr and str(place.state) in done.stderr
+    assert daemon.process.poll() is None
+
+
+def test_it_says_when_the_budget_stretches_the_interval(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    acct.add_many(DELETE, 20, active=10)
+    place.write(account="interval = 200ms idle-interval = 200ms burst = 1 steady = 60")
+    daemon = place.daemon()
+    line = daemon.wait_line(r"api\.throttled")
+    assert "the time between two sweeps is" in line, "it says by how much"
+    place.write(account="interval = 200ms idle-interval = 200ms burst = 20 steady = 110")
+    daemon.reload()
+    daemon.wait_line(r"throttled no more")
+    assert_within(sim, 20, 110)
+
+
+def test_no_burst_after_a_stop(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    """Stopped as by a suspend, it catches up with one sweep, not with all that were due meanwhile."""
+    acct.add_many(DELETE, 20, active=10)
+    place.write(account="interval = 500ms idle-interval = 500ms full-sweep-interval = 1h burst = 20 steady = 110")
+    daemon = place.daemon()
+    sim.wait_requests(10)
+    daemon.process.send_signal(signal.SIGSTOP)
+    time.sleep(4)
+    stopped = len(arrivals(sim))
+    daemon.process.send_signal(signal.SIGCONT)
+    woken = time.monotonic()
+    sim.wait_requests(stopped + 3)
+    wait_for(lambda: time.monotonic() > woken + 0.9)
+    assert sum(woken <= at < woken + 0.9 for at in arrivals(sim)) <= 8, "eight sweeps were due"
+
+
+def test_many_accounts_do_not_poll_in_the_same_second(tmp_path: Path) -> None:
+    n, interval = 500, 8
+    with server() as sim:
+        place = Place(tmp_path, sim.url)
+        accounts = []
+        for i in range(n):
+            sim.account(f"pk_{i}", name=f"a{i}")
+            key = place.secret(f"key-{i}", f"pk_{i}")
+            accounts.append(f'account "a{i}" {{ api-key-file = "{key}" interval = {interval}s idle-interval = {interval}s }}')
+        place.write(accounts="\n".join(accounts))
+        try:
+            place.daemon()
+            first: dict[str, float] = {}
+
+            def all_came() -> bool:
+                for request in sim.requests:
+                    first.setdefault(str(request.account), request.at)
+                return len(first) == n
+            wait_for(all_came, 60)
+        finally:
+            place.stop()
+    began = min(first.values())
+    seconds = Counter(int(at - began) for at in first.values())
+    assert max(seconds.values()) < 2.5 * n / interval, seconds
+
+
+class Neighbour(threading.Thread):
+    """Another client of the account, with a key of its own: so many requests a second, at even distances."""
+
+    def __init__(self, sim: SimKlaviyo, key: str, per_second: float) -> None:
+        super().__init__()
+        self.url, self.key, self.gap = f"{sim.url}/api/{DELETE}s", key, 1 / per_second
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while not self.over.wait(max(0.0, due - time.monotonic())):
+            due += self.gap
+            request = urllib.request.Request(self.url, headers={
+                "Authorization": f"Klaviyo-API-Key {self.key}", "revision": "2026-07-15", "Accept": "application/vnd.api+json"})
+            try:
+                urllib.request.urlopen(request, timeout=10).close()
+            except urllib.error.HTTPError as error:
+                assert error.code == 429
+
+
+@pytest.mark.skipif(not LONG, reason="needs four windows of a minute: make budget-wire")
+def test_a_neighbour_comes_first(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    """It needs 90% of the minute's limit, we are allowed half of it: it gets no 429 but maybe in its first minute."""
+    acct.add_many(DELETE, 2500, active=150)
+    acct.add_key("pk_neighbour", ["catalogs:read"])
+    neighbour = Neighbour(sim, "pk_neighbour", 0.9 * 120 / 60)
+    neighbour.start()
+    try:
+        place.write(account=f"{EAGER} burst = 10 steady = 60")
+        place.daemon()
+        began = sim.wait_requests(1, lambda r: r.headers["authorization"].endswith(KEY), timeout=30)[0].at
+        wait_for(lambda: time.monotonic() > began + 245, 250)
+    finally:
+        neighbour.over.set()
+        neighbour.join()
+    assert_within(sim, 10, 60)
+    print(f"\nneighbour: {len(arrivals(sim, 'pk_neighbour'))} requests, refused at second "
+          f"{[round(at - began) for at in refused(sim, 'pk_neighbour')]}; ours: {len(arrivals(sim))}, refused at "
+          f"{[round(at - began) for at in refused(sim)]}")
+    assert not [at for at in refused(sim, "pk_neighbour") + refused(sim) if at - began > 60]
+    assert sum(at - began > 60 for at in arrivals(sim)) >= 6, "we are not starved"
