@@ -71,6 +71,7 @@ struct watch {
     uint32_t save_failures;
     mono_time save_at; /* no commit before, when the last one failed */
     mono_time last_commit;
+    mono_time began;
     char problem[CONDITION_NOTE];
 };
 
@@ -209,6 +210,7 @@ struct watch *watch_new(const struct watch_shared *shared, const struct config_a
         return NULL;
     }
     watch->shared = *shared;
+    watch->began = loop_now(shared->loop).mono;
     watch->account = account;
     watch->saved = true;
     if (!watch_read_key(account, &watch->key, why, why_size) || !fill(watch, place, of, why, why_size)) {
@@ -682,6 +684,26 @@ struct watch_figures watch_figures(const struct watch *watch, struct now now)
             figures.problem = trouble_text(&report);
     }
     return figures;
+}
+
+enum heartbeat_sight watch_sight(const struct watch *watch, struct now now)
+{
+    const struct config_account *account = watch->account;
+    enum heartbeat_sight worst = watch->saved ? SIGHT_GOOD : SIGHT_BAD;
+    for (size_t i = 0; i < watch->n; i++) {
+        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
+        bool has_swept = report.last_active.ms > 0;
+        struct heartbeat_view view = {
+            .refused = report.trouble == TROUBLE_UNAUTHORIZED || report.trouble == TROUBLE_FORBIDDEN,
+            .trouble_since = report.trouble == TROUBLE_AWAY ? report.trouble_since : MONO_NEVER,
+            .swept = has_swept ? report.last_active : watch->began,
+            .pace = report.period > account->idle_interval ? report.period : account->idle_interval,
+        };
+        enum heartbeat_sight sight =
+            heartbeat_judge(&view, has_swept, watch->shared.config->alerts.unreachable_after, now.mono);
+        worst = sight > worst ? sight : worst;
+    }
+    return worst;
 }
 
 static bool put_int(struct json_object *object, const char *key, int64_t value)

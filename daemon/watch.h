@@ -13,6 +13,7 @@
 
 #include "delivery.h"
 #include "secret.h"
+#include "../lib/heartbeat.h"
 
 struct watch; /* one account */
 
@@ -77,6 +78,9 @@ struct watch_figures {
     const char *problem; /* "" when all is well */
 };
 struct watch_figures watch_figures(const struct watch *watch, struct now now);
+
+/* How it sees its families, for the heartbeat: as the worst of them. */
+enum heartbeat_sight watch_sight(const struct watch *watch, struct now now);
 
 /* The families' reports as a JSON array, for the commands; malloc'd, NULL without memory. */
 char *watch_report_json(const struct watch *watch, struct now now);

@@ -40,6 +40,7 @@ struct webhook_section {
 #define ALERT(member)   offsetof(struct alerts_section, member)
 #define ACCOUNT(member) offsetof(struct account_section, member)
 #define HOOK(member)    offsetof(struct webhook_section, member)
+#define BEAT(member)    offsetof(struct config_heartbeat, member)
 #define FAMILY(member)  offsetof(struct family, member)
 
 static const struct value_rule top_rules[] = {
@@ -94,6 +95,14 @@ static const struct value_rule webhook_rules[] = {
     {"allow-http", VALUE_BOOL, "false", 0, 0, false, HOOK(webhook.allow_http)},
     {"ca-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.ca_file)},
     {"headers", VALUE_LIST, "{}", 0, 0, false, HOOK(headers)},
+};
+
+static const struct value_rule heartbeat_rules[] = {
+    {"url", VALUE_TEXT, NULL, 0, 0, false, BEAT(url)},
+    {"every", VALUE_DURATION, "1m", 100, DAY, false, BEAT(every)},
+    {"timeout", VALUE_DURATION, "10s", 100, MINUTE, false, BEAT(timeout)},
+    {"allow-http", VALUE_BOOL, "false", 0, 0, false, BEAT(allow_http)},
+    {"ca-file", VALUE_PATH, NULL, 0, 0, false, BEAT(ca_file)},
 };
 
 static const struct value_rule family_rules[] = {
@@ -238,7 +247,7 @@ static void note_lines(cfg_t *cfg, const char *section, const struct value_rule 
 static cfg_t *make_parser(void)
 {
     cfg_opt_t alerts[MAX_OPTIONS], account[MAX_OPTIONS], webhook[MAX_OPTIONS], family[MAX_OPTIONS],
-        top[MAX_OPTIONS];
+        heartbeat[MAX_OPTIONS], top[MAX_OPTIONS];
     cfg_flag_t titled = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
     size_t n = COUNT(alert_value_rules);
     make_options(alert_value_rules, n, alerts);
@@ -247,13 +256,15 @@ static cfg_t *make_parser(void)
     make_options(account_rules, COUNT(account_rules), account);
     make_options(webhook_rules, COUNT(webhook_rules), webhook);
     make_options(family_rules, COUNT(family_rules), family);
+    make_options(heartbeat_rules, COUNT(heartbeat_rules), heartbeat);
     n = COUNT(top_rules);
     make_options(top_rules, n, top);
     top[n] = (cfg_opt_t)CFG_SEC("alerts", alerts, CFGF_NONE);
     top[n + 1] = (cfg_opt_t)CFG_SEC("account", account, titled);
     top[n + 2] = (cfg_opt_t)CFG_SEC("webhook", webhook, titled);
     top[n + 3] = (cfg_opt_t)CFG_SEC("family", family, titled);
-    top[n + 4] = (cfg_opt_t)CFG_END();
+    top[n + 4] = (cfg_opt_t)CFG_SEC("heartbeat", heartbeat, CFGF_NONE);
+    top[n + 5] = (cfg_opt_t)CFG_END();
     cfg_t *cfg = cfg_init(top, CFGF_NONE);
     if (!cfg)
         return NULL;
@@ -264,6 +275,7 @@ static cfg_t *make_parser(void)
     note_lines(cfg, "account", account_rules, COUNT(account_rules));
     note_lines(cfg, "webhook", webhook_rules, COUNT(webhook_rules));
     note_lines(cfg, "family", family_rules, COUNT(family_rules));
+    note_lines(cfg, "heartbeat", heartbeat_rules, COUNT(heartbeat_rules));
     return cfg;
 }
 
@@ -636,6 +648,25 @@ static void fill_webhooks(struct parsing *p, cfg_t *cfg)
         fill_webhook(p, cfg_getnsec(cfg, "webhook", (unsigned)i), &p->config->webhooks[i]);
 }
 
+/* ---- the heartbeat ---- */
+
+static void fill_heartbeat(struct parsing *p, cfg_t *cfg)
+{
+    struct config_heartbeat *heartbeat = &p->config->heartbeat;
+    cfg_t *section = cfg_getsec(cfg, "heartbeat");
+    const char *why;
+    fill(p, section, heartbeat_rules, COUNT(heartbeat_rules), heartbeat);
+    bool given = false;
+    for (size_t i = 0; i < COUNT(heartbeat_rules); i++)
+        given |= was_given(p, section, heartbeat_rules[i].name);
+    if (!heartbeat->url && given)
+        complain(p, line_of(p, section, NULL), "heartbeat: url is needed");
+    else if (heartbeat->url && !url_is_allowed(heartbeat->url, heartbeat->allow_http, true, &why))
+        /* As a webhook's, it is not repeated. */
+        complain(p, line_of(p, section, "url"), "url %s%s", why,
+                 heartbeat->allow_http ? "" : ", or with allow-http = true");
+}
+
 /* ---- the whole ---- */
 
 /* Behind a quoted text or a comment that begins at p; p itself when none does. */
@@ -691,6 +722,7 @@ static void parse(struct parsing *p, const char *text)
             fill_families(p, cfg);
             fill_accounts(p, cfg);
             fill_webhooks(p, cfg);
+            fill_heartbeat(p, cfg);
             int open = open_brace(text);
             if (open > 0)
                 complain(p, open, "the section that begins here is not closed: its } is missing");
@@ -781,6 +813,8 @@ void config_free(struct config *config)
     free(config->accounts);
     free(config->webhooks);
     free(config->own);
+    free(config->heartbeat.url);
+    free(config->heartbeat.ca_file);
     free(config->api_url);
     free(config->revision);
     free(config->ca_file);

@@ -69,6 +69,15 @@ struct config_webhook {
     size_t n_headers;
 };
 
+/* The dead man's switch. */
+struct config_heartbeat {
+    char *url;       /* NULL: there is none */
+    int64_t every;   /* 100ms..1d, default 1m */
+    int64_t timeout; /* 100ms..1m, default 10s */
+    bool allow_http;
+    char *ca_file; /* absolute path or NULL */
+};
+
 struct config {
     char *api_url; /* origin only: scheme://host[:port], no trailing slash, no path, no credentials */
     char *revision;
@@ -81,6 +90,7 @@ struct config {
     size_t n_accounts;
     struct config_webhook *webhooks;
     size_t n_webhooks;
+    struct config_heartbeat heartbeat;
     struct family *own; /* the `family` sections */
     size_t n_own;
 };

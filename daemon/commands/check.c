@@ -89,6 +89,10 @@ static bool print_config(const struct config *config)
         fine &= print_webhook(&config->webhooks[i]);
     if (config->n_webhooks == 0)
         puts("no webhooks: alerts go to the journal only");
+    char *switch_at = config->heartbeat.url ? url_origin(config->heartbeat.url) : NULL;
+    if (switch_at)
+        printf("heartbeat: %s, every %s\n", switch_at, duration(config->heartbeat.every, a));
+    free(switch_at);
     const struct alert_rules *alerts = &config->alerts;
     printf("alerts: stalled after %s, unreachable after %s, expiring before %s, reminders every %s\n",
            duration(alerts->stalled_after, a), duration(alerts->unreachable_after, b),

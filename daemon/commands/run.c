@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "../app.h"
+#include "../heartbeat.h"
 #include "../log.h"
 #include "../report.h"
 #include "../supervise.h"
@@ -17,6 +18,7 @@ struct running {
     struct app app; /* first: handed around as struct app */
     struct loop_timer *status_timer;
     struct loop_timer *watchdog_timer;
+    struct heartbeat *heartbeat;
     int64_t watchdog_every;
     mono_time last_ping;
     bool status_is_due;
@@ -32,6 +34,7 @@ static void tell_status(void *user)
         supervise_status(text);
     free(text);
     report_store(&running->app);
+    heartbeat_look(running->heartbeat);
     mono_time now = loop_now(running->app.loop).mono;
     if (mono_diff(now, running->pruned) < PRUNE_EVERY)
         return;
@@ -71,10 +74,11 @@ static void on_turn(struct app *app)
 static void on_reload(struct app *app)
 {
     supervise_reloading();
-    if (app_reload(app))
+    if (app_reload(app)) {
         log_notice("configuration reloaded: %zu accounts, %zu webhooks", app->config->n_accounts,
                    app->config->n_webhooks);
-    else
+        heartbeat_configure(((struct running *)app)->heartbeat, &app->config->heartbeat);
+    } else
         log_error("the configuration was not taken, the one before stays in effect");
     supervise_ready();
     on_change(app);
@@ -87,6 +91,20 @@ static void on_stop(struct app *app)
     loop_timer_close(running->status_timer);
     loop_timer_close(running->watchdog_timer);
     running->status_timer = running->watchdog_timer = NULL;
+    heartbeat_close(running->heartbeat);
+}
+
+/* All accounts, as the worst of them. */
+static enum heartbeat_sight sight_of_all(void *user)
+{
+    const struct app *app = user;
+    struct now now = loop_now(app->loop);
+    enum heartbeat_sight worst = SIGHT_GOOD;
+    for (size_t i = 0; i < app->n_watches; i++) {
+        enum heartbeat_sight sight = watch_sight(app->watches[i], now);
+        worst = sight > worst ? sight : worst;
+    }
+    return worst;
 }
 
 static bool start_timers(struct running *running)
@@ -94,13 +112,21 @@ static bool start_timers(struct running *running)
     running->watchdog_every = supervise_watchdog_interval();
     running->status_timer = loop_timer_new(running->app.loop, tell_status, running);
     running->watchdog_timer = loop_timer_new(running->app.loop, on_watchdog, running);
-    if (!running->status_timer || !running->watchdog_timer) {
+    running->heartbeat = heartbeat_new(running->app.loop, running->app.http, sight_of_all, &running->app);
+    if (!running->status_timer || !running->watchdog_timer || !running->heartbeat) {
         log_error("out of memory");
         return false;
     }
     if (running->watchdog_every > 0)
         on_watchdog(running);
     return true;
+}
+
+static int end(struct running *running)
+{
+    int code = app_free(&running->app);
+    heartbeat_free(running->heartbeat);
+    return code;
 }
 
 int command_run(const struct options *options)
@@ -112,12 +138,13 @@ int command_run(const struct options *options)
         return app_free(app);
     if (!start_timers(&running)) {
         app->exit_code = EXIT_FAILED;
-        return app_free(app);
+        return end(&running);
     }
     supervise_ready();
     tell_status(&running);
+    heartbeat_configure(running.heartbeat, &app->config->heartbeat);
     log_info("klv-jobwatch " JOBWATCH_VERSION ": watching %zu accounts, telling the journal and %zu webhooks",
              app->config->n_accounts, app->config->n_webhooks);
     app_run(app);
-    return app_free(app);
+    return end(&running);
 }

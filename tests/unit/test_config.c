@@ -192,7 +192,7 @@ static const struct {
     {ACCOUNT "alerts { job-created = maybe }", "should be true or false"},
     {ACCOUNT "alerts {", "f.conf:2: the section that begins here is not closed"},
     {"account \"a\" { # }\n interval = 5s", "f.conf:1: the section that begins here is not closed"},
-    {ACCOUNT "heartbeat { }", "no such option 'heartbeat'"},
+    {ACCOUNT "heartbeats { }", "no such option 'heartbeats'"},
     {"account \"a\" { interval = \"\x1b[31m\" }", "interval = \"\xef\xbf\xbd[31m\""},
 };
 
