@@ -26,7 +26,8 @@ def why_not() -> str | None:
     return None if probe.returncode == 0 else probe.stderr.strip()
 
 
-def wait_for(condition: Callable[[], T], timeout: float = DEADLINE, what: str | Callable[[], str] = "condition") -> T:
+def wait_for(condition: Callable[[], T], timeout: float = DEADLINE, what: str | Callable[[], str] = "condition",
+             pause: float = 0.02) -> T:
     """The first true result; the pause between two looks is no measure of anything."""
     end = time.monotonic() + timeout
     while True:
@@ -35,7 +36,7 @@ def wait_for(condition: Callable[[], T], timeout: float = DEADLINE, what: str | 
             return result
         if time.monotonic() > end:
             raise TimeoutError(what if isinstance(what, str) else what())
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Machine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -65,6 +66,40 @@ def test_events_are_found_by_field_and_by_message_id(service: Service, sim: SimK
             "KLV_COMPLETED_COUNT": "90", "SYSLOG_IDENTIFIER": "klv-jobwatch", "PRIORITY": "4", "_SYSTEMD_UNIT": UNIT}
     assert {name: entry.get(name) for name in want} == want
     assert "Category does not exist." in entry["KLV_ERRORS"] and jobs[0] in entry["MESSAGE"]
+
+
+def test_the_journal_feeds_other_tools(service: Service, sim: SimKlaviyo, acct: Any) -> None:
+    """By the unit in klv-jobwatch(8), which a tool that asks for warnings uses."""
+    fed = service.machine.path("/run/fed")
+    service.machine.write("/run/systemd/system/feed.service", "[Service]\nExecStart=/bin/sh -c 'journalctl -f -n 0 -o json -t klv-jobwatch "
+                          "-p warning | exec /usr/bin/tee /run/fed'\n")
+    jobs = iter(watching(service, sim, acct))
+    service.machine.run("systemctl", "start", "feed.service")
+    try:
+        def fails_and_is_fed() -> bool:
+            acct.set(next(jobs), status="complete")
+            acct.set(next(jobs), status="complete", failed=10)
+            return fed.exists() and fed.read_text() != ""
+        wait_for(fails_and_is_fed, pause=0.5)
+    finally:
+        service.machine.run("systemctl", "stop", "feed.service")
+    alerts = [json.loads(line) for line in fed.read_text().splitlines()]
+    assert {alert["KLV_EVENT"] for alert in alerts} == {"job.completed_with_failures"}
+
+
+def test_the_journal_can_be_kept_quiet(service: Service, sim: SimKlaviyo, acct: Any) -> None:
+    service.drop_in("[Service]\nLogLevelMax=warning\n", "quiet")
+    jobs: list[str] = acct.add_many(DELETE, 60, active=40)[20:]
+    service.configure(sim.url)
+    service.start()
+    service.wait_status(lambda text: "60 jobs, 40 active" in text)
+    acct.set(jobs[0], status="complete")
+    service.wait_status(lambda text: "60 jobs, 39 active" in text)
+    acct.set(jobs[1], status="complete", failed=10)
+    service.wait_told("job.completed_with_failures", jobs[1])
+    service.wait_status(lambda text: text.endswith("0 queued"))
+    assert not service.told("job.completed") and not service.told("watch.started")
+    assert jobs[0] in service.machine.out("klv-jobwatch", "events", "--kind", "job.completed"), "it is recorded all the same"
 
 
 def test_journalctl_explains_an_event(service: Service, sim: SimKlaviyo, acct: Any) -> None:
