@@ -136,11 +136,16 @@ bool secret_read(const char *file, const char *credential, const char *fallback,
         place.credential = true;
         place.path = path;
         if (!find_credential(credential, path) && !find_credential(fallback, path)) {
-            snprintf(why, why_size,
-                     "there is neither a file named in the configuration nor a systemd credential "
-                     "\"%s\"%s%s%s: add "
-                     "LoadCredential= to the unit, or name a file",
-                     credential, fallback ? " or \"" : "", fallback ? fallback : "", fallback ? "\"" : "");
+            const char *by_hand =
+                getenv("CREDENTIALS_DIRECTORY")
+                    ? ""
+                    : "; typed by hand: CREDENTIALS_DIRECTORY=/etc/klv-jobwatch before the command";
+            snprintf(
+                why, why_size,
+                "there is neither a file named in the configuration nor a systemd credential \"%s\"%s%s%s: "
+                "add LoadCredential= to the unit, or name a file%s",
+                credential, fallback ? " or \"" : "", fallback ? fallback : "", fallback ? "\"" : "",
+                by_hand);
             return false;
         }
     }

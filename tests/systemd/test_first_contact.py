@@ -17,6 +17,14 @@ def test_typed_alone(installed: Machine) -> None:
         assert step in typed.stdout
 
 
+def test_checked_by_hand_without_a_key(service: Service, sim: SimKlaviyo) -> None:
+    service.configure(sim.url, key=None)
+    checked = service.machine.run("klv-jobwatch", "check", check=False)
+    assert checked.returncode == 2 and "typed by hand: CREDENTIALS_DIRECTORY=/etc/klv-jobwatch before the command" in checked.stderr
+    service.configure(sim.url)
+    service.machine.run("env", "CREDENTIALS_DIRECTORY=/etc/klv-jobwatch", "klv-jobwatch", "check")
+
+
 def test_started_without_a_key(service: Service, sim: SimKlaviyo) -> None:
     service.configure(sim.url, key=None)
     assert service.try_start() != 0
@@ -34,6 +42,7 @@ def test_started_with_a_wrong_key(service: Service, sim: SimKlaviyo, acct: Any) 
     service.wait_told("api.unauthorized")
     service.wait_said("then: systemctl restart klv-jobwatch")
     service.wait_status(lambda text: text.startswith("HTTP 401"))
+    assert "then: systemctl restart klv-jobwatch" in service.machine.run("systemctl", "status", "--full", UNIT, check=False).stdout
     steps = service.machine.out("journalctl", "--unit", UNIT, "--pager-end", "--catalog", "KLV_EVENT=api.unauthorized")
     assert "The Klaviyo API refuses the key of account main" in steps and "systemctl restart klv-jobwatch" in steps
     assert "pk_wrong" not in service.text()
