@@ -55,7 +55,7 @@ static struct hook *find_hook(const struct delivery *delivery, const char *name)
 struct exchange {
     size_t n;
     struct hook **hooks; /* NULL in the places of those that are there already */
-    struct signature_keys *keys;
+    struct webhook_keys *keys;
 };
 
 static void finish_exchange(struct exchange *exchange)
@@ -63,7 +63,7 @@ static void finish_exchange(struct exchange *exchange)
     for (size_t i = 0; exchange->hooks && i < exchange->n; i++)
         hook_free(exchange->hooks[i]);
     for (size_t i = 0; exchange->keys && i < exchange->n; i++)
-        signature_keys_wipe(&exchange->keys[i]);
+        webhook_keys_wipe(&exchange->keys[i]);
     free(exchange->hooks);
     free(exchange->keys);
 }

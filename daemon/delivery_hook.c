@@ -32,15 +32,16 @@ void hook_free(struct hook *hook)
     /* Each one's answer function takes it off the list. */
     while (hook->attempts)
         http_cancel(hook->attempts->transfer);
-    signature_keys_wipe(&hook->keys);
+    webhook_keys_wipe(&hook->keys);
     free(hook);
 }
 
-void hook_configure(struct hook *hook, const struct config_webhook *config, struct signature_keys *keys)
+void hook_configure(struct hook *hook, const struct config_webhook *config, struct webhook_keys *keys)
 {
     hook->config = config;
+    webhook_keys_wipe(&hook->keys);
     hook->keys = *keys;
-    signature_keys_wipe(keys);
+    *keys = (struct webhook_keys){0};
     hook->off = false;
     hook->failures = 0;
     hook->round++;

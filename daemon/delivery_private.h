@@ -4,7 +4,6 @@
 
 #include "delivery.h"
 #include "sink_webhook.h"
-#include "../lib/signature.h"
 
 /* Sinks as the store knows them: this, and the prefix with a webhook's name. */
 #define SINK_SIZE sizeof(((struct stored_delivery *)NULL)->sink)
@@ -162,7 +161,7 @@ struct attempt {
 struct hook {
     struct delivery *delivery;
     const struct config_webhook *config;
-    struct signature_keys keys;
+    struct webhook_keys keys;
     char name[SINK_SIZE];
     char sink[SINK_SIZE];
     struct attempt *attempts;
@@ -186,7 +185,7 @@ struct hook *hook_new(struct delivery *delivery, const char *name); /* NULL with
 void hook_free(struct hook *hook);                                  /* wipes; gives up what is in flight */
 
 /* A new configuration: whatever held the webhook back is forgotten. Takes the keys. */
-void hook_configure(struct hook *hook, const struct config_webhook *config, struct signature_keys *keys);
+void hook_configure(struct hook *hook, const struct config_webhook *config, struct webhook_keys *keys);
 
 const char *hook_sink(const struct hook *hook);
 int64_t hook_group_wait(const struct hook *hook); /* 0: each event goes alone */

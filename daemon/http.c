@@ -11,7 +11,6 @@
 #define MAX_HEADER      (64u << 10)
 #define READ_AT_ONCE    (64L << 10) /* curl's own buffer for receiving */
 #define MAX_CONNECTIONS 64
-#define MAX_PER_HOST    8
 /* A transfer slower than this many bytes a second for so long is as good as dead, whatever its time-out. */
 #define LOW_SPEED_BYTES 1
 #define LOW_SPEED_TIME  60
@@ -467,6 +466,18 @@ static bool set_safety(struct http_transfer *t, const struct http_request *reque
            curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK;
 }
 
+/* curl keeps a copy until the transfer is released. */
+static bool set_client(struct http_transfer *t, const struct http_request *request)
+{
+    if (!request->client_pem)
+        return true;
+    struct curl_blob pem = {.data = (void *)(uintptr_t)request->client_pem,
+                            .len = strlen(request->client_pem),
+                            .flags = CURL_BLOB_COPY};
+    return curl_easy_setopt(t->easy, CURLOPT_SSLCERT_BLOB, &pem) == CURLE_OK &&
+           curl_easy_setopt(t->easy, CURLOPT_SSLKEY_BLOB, &pem) == CURLE_OK;
+}
+
 /* QUICK_EXIT: a DNS look-up in flight would hold up the end for as long as the resolver hangs. */
 static bool set_manners(struct http_transfer *t)
 {
@@ -522,7 +533,8 @@ static struct http_transfer *new_transfer(struct http *http, const struct http_r
     t->origin = origin_of(request->url);
     t->easy = curl_easy_init();
     if (t->origin && t->easy && copy_body(t, request) && copy_headers(t, request->headers) &&
-        set_data(t, request) && set_limits(t, request) && set_safety(t, request) && set_manners(t))
+        set_data(t, request) && set_limits(t, request) && set_safety(t, request) && set_client(t, request) &&
+        set_manners(t))
         return t;
     free_transfer(t);
     return NULL;
@@ -565,8 +577,7 @@ static bool set_up_multi(struct http *http)
            curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
            curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)MAX_PER_HOST) == CURLM_OK;
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) == CURLM_OK;
 }
 
 struct http *http_new(struct loop *loop, const char *user_agent)

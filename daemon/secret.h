@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SECRET_MAX 8192
+#define SECRET_MAX 16384 /* bytes; a client certificate comes with its chain */
 
 struct secret {
     char *text; /* NUL-terminated, white space around it cut off */

@@ -236,8 +236,9 @@ static bool make_lines(struct lines *lines, const struct config_webhook *webhook
     return !lines->failed;
 }
 
-static struct http_transfer *start(struct http *http, const struct config_webhook *webhook, const char *body,
-                                   const struct lines *lines, struct post *post)
+static struct http_transfer *start(struct http *http, const struct config_webhook *webhook,
+                                   const struct secret *client, const char *body, const struct lines *lines,
+                                   struct post *post)
 {
     char *url = format_url(webhook->format, webhook->url);
     if (!url)
@@ -251,6 +252,7 @@ static struct http_transfer *start(struct http *http, const struct config_webhoo
         .timeout = webhook->timeout,
         .max_body = MAX_ANSWER,
         .ca_file = webhook->ca_file,
+        .client_pem = client->text,
         .allow_http = true, /* the configuration allows it where it may be */
         .keep_truncated = true,
     };
@@ -263,12 +265,12 @@ static struct http_transfer *start(struct http *http, const struct config_webhoo
 }
 
 struct http_transfer *sink_webhook_send(struct http *http, const struct config_webhook *webhook,
-                                        const struct signature_keys *keys, const struct event *const events[],
+                                        const struct webhook_keys *keys, const struct event *const events[],
                                         size_t n, struct now now, webhook_done *done, void *user)
 {
     struct http_transfer *transfer = NULL;
     struct lines lines = {0};
-    struct render_context context = context_of(webhook, keys);
+    struct render_context context = context_of(webhook, &keys->signing);
     char *body = render_webhook(webhook->format, &context, events, n, NULL);
     struct post *post = calloc(1, sizeof *post);
     if (!post) {
@@ -276,9 +278,9 @@ struct http_transfer *sink_webhook_send(struct http *http, const struct config_w
         return NULL;
     }
     *post = (struct post){.done = done, .user = user, .sent = now.wall};
-    if (body && collect_tokens(post, webhook, keys) &&
-        make_lines(&lines, webhook, keys, events, n, now, body))
-        transfer = start(http, webhook, body, &lines, post);
+    if (body && collect_tokens(post, webhook, &keys->signing) &&
+        make_lines(&lines, webhook, &keys->signing, events, n, now, body))
+        transfer = start(http, webhook, &keys->client, body, &lines, post);
     if (!transfer)
         free_post(post);
     free_lines(&lines);

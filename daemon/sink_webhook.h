@@ -10,8 +10,8 @@
 #define KLV_SINK_WEBHOOK_H
 
 #include "http.h"
+#include "webhook_keys.h"
 #include "../lib/config.h"
-#include "../lib/signature.h"
 
 enum webhook_verdict {
     WEBHOOK_DELIVERED, /* 2xx */
@@ -35,7 +35,7 @@ typedef void webhook_done(void *user, const struct webhook_answer *answer);
 /* Sign and post; done is called later exactly once. NULL (done not called) when it could not be set up. The
  * webhook, keys and events are needed during this call only. n is what the format can carry. */
 struct http_transfer *sink_webhook_send(struct http *http, const struct config_webhook *webhook,
-                                        const struct signature_keys *keys, const struct event *const events[],
+                                        const struct webhook_keys *keys, const struct event *const events[],
                                         size_t n, struct now now, webhook_done *done, void *user);
 
 #endif

@@ -94,6 +94,7 @@ static const struct value_rule webhook_rules[] = {
     {"group-max", VALUE_COUNT, "50", 2, CONFIG_GROUP_MAX, false, HOOK(webhook.group_max)},
     {"allow-http", VALUE_BOOL, "false", 0, 0, false, HOOK(webhook.allow_http)},
     {"ca-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.ca_file)},
+    {"client-cert-file", VALUE_PATH, NULL, 0, 0, false, HOOK(webhook.client_cert_file)},
     {"headers", VALUE_LIST, "{}", 0, 0, false, HOOK(headers)},
 };
 
@@ -783,6 +784,7 @@ static void free_webhook(struct config_webhook *webhook)
     config_list_finish(&webhook->accounts);
     config_list_finish(&webhook->families);
     free(webhook->ca_file);
+    free(webhook->client_cert_file);
     for (size_t i = 0; i < webhook->n_headers; i++) {
         free(webhook->headers[i].name);
         free(webhook->headers[i].value);

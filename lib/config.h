@@ -63,7 +63,8 @@ struct config_webhook {
     int64_t group_wait;          /* 0 (each event alone) or 100ms..1h, default 0 */
     uint32_t group_max;          /* 2..CONFIG_GROUP_MAX, default 50 */
     bool allow_http;
-    char *ca_file; /* absolute path or NULL */
+    char *ca_file;          /* absolute path or NULL */
+    char *client_cert_file; /* absolute path or NULL: certificate and key for the receiver to see */
     struct config_header
         *headers; /* `headers = { "X-Team: ops" }`; none of webhook-*, content-type, content-length, host */
     size_t n_headers;

@@ -63,15 +63,15 @@ static void print_list(const struct config_list *list)
 static bool print_webhook(const struct config_webhook *webhook)
 {
     char why[STORE_WHY];
-    struct signature_keys keys;
+    struct webhook_keys keys;
     bool fine = webhook_keys_read(webhook, &keys, why, sizeof why);
     if (!fine)
         log_error("%s", why);
     char *origin = url_origin(webhook->url);
     printf("webhook \"%s\": %s, secret %s%s, from %s, events ", webhook->name, origin ? origin : "?",
-           fine ? "present" : "MISSING", fine && keys.n > 1 ? " (two, rotating)" : "",
+           fine ? "present" : "MISSING", fine && keys.signing.n > 1 ? " (two, rotating)" : "",
            priority_word(webhook->min_priority));
-    signature_keys_wipe(&keys);
+    webhook_keys_wipe(&keys);
     print_list(&webhook->events);
     putchar('\n');
     free(origin);

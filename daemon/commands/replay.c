@@ -22,6 +22,7 @@ struct replaying {
     const struct config *config;
     struct store *store;
     struct replay replay;
+    char sink[sizeof((struct stored_delivery *)NULL)->sink];
     const struct config_webhook *webhook; /* the one at hand */
     size_t n;                             /* for the one at hand */
     int64_t after;                        /* the last event that was looked at */
@@ -123,11 +124,10 @@ static const char *when(struct store *store)
 
 static bool replay_to(struct replaying *replaying, const struct config_webhook *webhook)
 {
-    char sink[sizeof((struct stored_delivery *)NULL)->sink];
-    delivery_sink_of(webhook->name, sink);
+    delivery_sink_of(webhook->name, replaying->sink);
     replaying->webhook = webhook;
     replaying->n = 0;
-    replaying->replay.sink = sink;
+    replaying->replay.sink = replaying->sink;
     replaying->replay.grouped = webhook->group_wait > 0;
     if (replaying->options->failed ? replay_dead(replaying) : replay_chosen(replaying))
         return true;

@@ -61,7 +61,7 @@ static void on_reload(void *user)
 }
 
 static bool send_event(struct trying *trying, const struct config_webhook *webhook,
-                       const struct signature_keys *keys, const struct event *event)
+                       const struct webhook_keys *keys, const struct event *event)
 {
     struct loop_handlers handlers = {.on_stop = on_stop, .on_reload = on_reload, .user = trying};
     trying->loop = loop_new(&handlers, 0);
@@ -143,7 +143,7 @@ static int test(const struct options *options, const struct config *config,
 {
     char why[STORE_WHY];
     struct trying trying = {0};
-    struct signature_keys keys;
+    struct webhook_keys keys;
     if (!webhook_keys_read(webhook, &keys, why, sizeof why)) {
         log_error("%s", why);
         return EXIT_USAGE;
@@ -155,7 +155,7 @@ static int test(const struct options *options, const struct config *config,
     else if (fine)
         print_text(webhook, &trying);
     event_free(event);
-    signature_keys_wipe(&keys);
+    webhook_keys_wipe(&keys);
     return fine && trying.answer.verdict == WEBHOOK_DELIVERED ? EXIT_FINE : EXIT_FAILED;
 }
 
