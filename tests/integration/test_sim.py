@@ -635,7 +635,9 @@ def post(receiver: Receiver, body: bytes = b'{"type":"x"}', signature: str | Non
 
 
 def test_signature_is_that_of_the_standard():
-    """The example of the Standard Webhooks libraries."""
+    """The example of the Standard Webhooks libraries' own tests, and that of docs.svix.com/receiving/verifying-payloads/how-manual."""
+    assert sign("whsec_plJ3nmyCDGBKInavdOK15jsl", "msg_loFOjxBNrRLzqYUf", "1731705121", b'{"event_type":"ping","data":{"success":true}}') == \
+        "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="
     assert sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}') == \
         "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
