@@ -184,6 +184,11 @@ bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c,
 	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
 	$(MAKE) bench-gate
 
+.PHONY: bench-scale
+bench-scale: deps deps-bench ## a million jobs, 500 accounts, how soon a change arrives (about ten minutes)
+	$(MAKE) all
+	$(PYTHON) tests/bench/scale.py $(PROGRAM) $(SCALE_ARGS)
+
 .PHONY: bench-gate
 bench-gate: deps-bench ## whether the core needs more instructions than tests/bench/core.txt says
 	$(MAKE) $(CORE_BENCH)

@@ -41,8 +41,11 @@ static int64_t clock_ms(clockid_t clock)
 static void on_stop(void *user)
 {
     struct app *app = user;
+    bool held = store_hold(app->store);
     for (size_t i = 0; i < app->n_watches; i++)
         watch_close(app->watches[i]);
+    if (held && !store_release(app->store))
+        log_error("what changed last is not saved, it will be seen again: %s", store_error(app->store));
     delivery_close(app->delivery);
     http_close(app->http);
     if (app->on_stop)
@@ -170,7 +173,7 @@ static struct watch_shared shared_of(struct app *app, const struct config *confi
     };
 }
 
-static bool open_watches(struct app *app)
+static bool make_watches(struct app *app)
 {
     char why[STORE_WHY];
     struct watch_shared shared = shared_of(app, app->config);
@@ -190,6 +193,15 @@ static bool open_watches(struct app *app)
         app->watches[app->n_watches++] = watch;
     }
     return true;
+}
+
+static bool open_watches(struct app *app)
+{
+    bool held = store_hold(app->store), fine = make_watches(app);
+    if (!held || store_release(app->store) || !fine)
+        return fine;
+    log_error("%s", store_error(app->store));
+    return false;
 }
 
 bool app_open(struct app *app, const struct options *options, enum journal_port port)
@@ -213,6 +225,14 @@ void app_run(struct app *app)
     for (size_t i = 0; i < app->n_watches; i++)
         watch_start(app->watches[i]);
     loop_run(app->loop);
+}
+
+size_t app_families(const struct app *app)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < app->config->n_accounts; i++)
+        n += app->config->accounts[i].n_families;
+    return n;
 }
 
 void app_stop(struct app *app, int exit_code)

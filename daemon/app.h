@@ -37,6 +37,9 @@ bool app_open(struct app *app, const struct options *options, enum journal_port 
 /* Begin to watch, and run until stopped. */
 void app_run(struct app *app);
 
+/* How many families of all accounts are watched. */
+size_t app_families(const struct app *app);
+
 /* Ask for the end, with an exit code. */
 void app_stop(struct app *app, int exit_code);
 

@@ -35,6 +35,14 @@ void store_close(struct store *store); /* NULL is fine; gives the lock back */
 /* What the last failed call said. */
 const char *store_error(const struct store *store);
 
+/*
+ * Between store_hold and store_release all transactions are one, so that the many small ones of a start or an end with
+ * hundreds of accounts wait for the disk once. A rollback takes back all since store_hold. False: the store failed,
+ * for release also that nothing was written; calls between go on as they would without it.
+ */
+bool store_hold(struct store *store);
+bool store_release(struct store *store);
+
 bool store_begin(struct store *store);
 bool store_commit(struct store *store); /* false: rolled back */
 void store_rollback(struct store *store);

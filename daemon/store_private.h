@@ -78,6 +78,7 @@ struct store {
     int lock;
     struct stat file; /* what is open, to see whether it is still what has that name */
     bool writable;    /* the owner */
+    bool held;        /* see store_hold */
     bool beside;      /* writes beside the owner, see store_replay.h */
     sqlite3_stmt *statements[N_STATEMENTS];
     char boot_id[64];

@@ -311,7 +311,8 @@ static void commit(struct watch *watch, struct now now)
         batch_compact(&watch->families[i]->rows.batch);
     watch->last_commit = now.mono;
     note_saved(watch, fine, now);
-    delivery_wake(watch->shared.delivery);
+    if (!watch->closed)
+        delivery_wake(watch->shared.delivery);
 }
 
 static void commit_if_due(struct watch *watch, struct now now)

@@ -9,8 +9,9 @@
 
 #include <stdlib.h>
 
-/* At most one STATUS and one report for the commands in this many ms. */
-#define STATUS_EVERY 1000
+/* At most one STATUS and one report for the commands in this many ms, and in this many more for each family. */
+#define STATUS_EVERY  1000
+#define STATUS_FAMILY 2
 /* Events older than the retention are looked for this often, in ms. */
 #define PRUNE_EVERY 60000
 
@@ -48,7 +49,8 @@ static void on_change(struct app *app)
     if (running->status_is_due || !running->status_timer)
         return;
     running->status_is_due = true;
-    loop_timer_at(running->status_timer, mono_add(loop_now(app->loop).mono, STATUS_EVERY));
+    int64_t wait = STATUS_EVERY + STATUS_FAMILY * (int64_t)app_families(app);
+    loop_timer_at(running->status_timer, mono_add(loop_now(app->loop).mono, wait));
 }
 
 /* The loop must turn at least as often as the watchdog wants to hear of it. */

@@ -91,6 +91,15 @@ def write_pages(folder: Path, shape: Shape) -> int:
     return pages
 
 
+def write_lists(folder: Path, families: list[str]) -> None:
+    """A short list of each family, whole and by status, as folder/FAMILY/LIST.json: three jobs, of which one is in progress."""
+    for family in families:
+        (folder / family).mkdir(parents=True)
+        rows = [job(n, Shape(3, whole=False)).replace(FAMILY, family) for n in (5, 6, 7)]
+        for name, shown in (("all", rows), ("processing", rows[2:]), ("queued", [])):
+            (folder / family / f"{name}.json").write_text(f'{{"data":[{",".join(shown)}],"links":{{"next":null}}}}')
+
+
 CONFIG = """
 daemon off;
 worker_processes 1;
@@ -114,6 +123,11 @@ http {{
         default 0000000;
         "~page%5Bcursor%5D=bmV4dDo6aWQ6(?<number>[0-9]+)" $number;
     }}
+    map $args $list {{
+        default all;
+        "~^filter=[^&]*processing" processing;
+        "~^filter=[^&]*queued" queued;
+    }}
     {servers}
 }}
 """
@@ -121,10 +135,11 @@ SERVER = """
     server {{
         listen 127.0.0.1:{port}{tls};
         root {root};
-        location = """ + PATH + """ {{ rewrite ^ /$page.json break; }}
+        location ~ ^/api/(?<family>[a-z-]+-job)s$ {{ rewrite ^ {rule} break; }}
         location / {{ return 404; }}
     }}
 """
+ONE_FAMILY, ALL_FAMILIES = "/$page.json", "/$family/$list.json"
 TLS = """ ssl http2;
         ssl_certificate {chain};
         ssl_certificate_key {key}"""
@@ -155,7 +170,8 @@ class Nginx:
         for name, root in roots.items():
             for suffix, tls in (("", ""), ("+tls", TLS.format(chain=chain, key=key))):
                 port = self.ports[name + suffix] = _free_port()
-                blocks.append(SERVER.format(port=port, tls=tls, root=root))
+                rule = ALL_FAMILIES if (root / FAMILY).is_dir() else ONE_FAMILY
+                blocks.append(SERVER.format(port=port, tls=tls, root=root, rule=rule))
         config = self.place / "nginx.conf"
         user = "user root root;" if os.geteuid() == 0 else ""
         config.write_text(CONFIG.format(place=self.place, user=user, servers="".join(blocks)))
