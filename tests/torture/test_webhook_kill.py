@@ -17,7 +17,7 @@ from receiver import Delivery, Receiver
 KILLS = min(RUNS, 500)
 JOBS = 10 * KILLS  # each is told twice: that it started, that it is complete
 CONCURRENCY = 4
-LONGEST = 0.25  # seconds of a life that is killed
+LONGEST = 0.1  # seconds of a life that is killed
 
 
 def configure(place: Place, receiver: Receiver, group: str) -> None:
@@ -75,14 +75,18 @@ def test_kill_while_delivering(place: Place, sim: SimKlaviyo, acct: Any, receive
     sim.refuse()  # from here on only the outbox is of interest
     kills = 0
     while kills < KILLS:
+        before = len(receiver.deliveries)
         daemon = place.daemon()
         # A moment by chance, so that all are hit: before the first request, between two, between answer and commit.
+        # On a busy machine a start takes long: most lives are measured from their first request.
+        if chance.random() < 0.8:
+            wait_for(lambda: len(receiver.deliveries) > before or waiting(place) == 0)
         time.sleep(chance.random() * LONGEST)
         assert daemon.process.poll() is None, daemon.text()
         daemon.kill()
         kills += 1
     daemon = place.daemon()
-    wait_for(lambda: waiting(place) == 0, 120, "an empty outbox")
+    wait_for(lambda: waiting(place) == 0, 600, "an empty outbox")
     assert daemon.stop() == 0
     copies = check(receiver.deliveries, kills)
     record_property("webhook kills", kills)
