@@ -24,7 +24,7 @@ PYTHON := /usr/bin/python3
 # Debian's names. BUILD_DEPS build; CHECK_DEPS test and demonstrate; BENCH_DEPS measure; LINT_DEPS lint and fuzz.
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
-CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography python3-hpack nghttp2-proxy \
+CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography python3-hpack faketime nghttp2-proxy \
               curl openssl ca-certificates procps util-linux iproute2 systemd debhelper dpkg-dev lintian man-db
 BENCH_DEPS := nginx-light jq curl valgrind
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev gcovr

@@ -565,6 +565,12 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
+/* More than any clock will say, and so far from the ends that sums and differences of such times hold. */
+static bool is_time(long long ms)
+{
+    return ms > INT64_MIN / 4 && ms < INT64_MAX / 4;
+}
+
 /* The mark: boot id, CLOCK_MONOTONIC, wall clock and time line, as they were together. */
 int64_t store_timeline(struct store *store, const char *boot_id, int64_t monotonic_ms, wall_time wall)
 {
@@ -574,7 +580,7 @@ int64_t store_timeline(struct store *store, const char *boot_id, int64_t monoton
     snprintf(store->boot_id, sizeof store->boot_id, "%s", boot_id);
     bool known = mark && sscanf(mark, "%63s %lld %lld %lld", boot, &monotonic, &wall_then, &line) == 4;
     free(mark);
-    if (!known)
+    if (!known || !is_time(monotonic) || !is_time(wall_then) || !is_time(line))
         return 0;
     bool same_boot = strcmp(boot, boot_id) == 0 && strcmp(boot, "unknown") != 0 && monotonic_ms >= monotonic;
     int64_t passed = same_boot ? monotonic_ms - monotonic : clamp(wall.ms - wall_then, 0, MAX_AWAY);

@@ -502,6 +502,23 @@ static void test_the_time_line(void **state)
     assert_int_equal(line_at("unknown", monotonic + 7000, 1700000000000 + 60000), 560000);
 }
 
+static void test_a_mark_of_somebody_else(void **state)
+{
+    static const char *const marks[] = {"",
+                                        "boot-1",
+                                        "boot-1 1 2 x",
+                                        "boot-1 1 99999999999999999999 3",
+                                        "boot-1 -9223372036854775807 0 9223372036854775807",
+                                        "boot-2 1 -9223372036854775807 1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        struct store *store = must_open(true);
+        assert_true(store_note_put(store, "time", marks[i]));
+        assert_int_equal(store_timeline(store, "boot-1", 1000, (wall_time){1700000000000}), 0);
+        store_close(store);
+    }
+}
+
 static void test_ledger_notes_prune(void **state)
 {
     (void)state;
@@ -554,6 +571,7 @@ int main(void)
         TEST(test_files_that_are_not_ours),
         TEST(test_an_older_version_is_brought_up),
         TEST(test_the_time_line),
+        TEST(test_a_mark_of_somebody_else),
         TEST(test_ledger_notes_prune),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

@@ -22,6 +22,7 @@ struct bench {
     struct alert_rules rules;
     struct account_health health;
     int64_t now;
+    int64_t wall_off;               /* how far our wall clock is off; the server's is right */
     struct watcher_request request; /* the last one handed out */
     char told[512];                 /* kinds of the events so far, since the last look */
 };
@@ -80,13 +81,13 @@ static void note_events(struct bench *bench, struct batch *batch)
 static void answer_slot(struct bench *bench, unsigned slot, int status, const char *body)
 {
     struct batch batch = {0};
-    struct now now = {{bench->now}, {bench->now}};
+    struct now now = {{bench->now}, {bench->now + bench->wall_off}};
     struct watcher_answer answer = {.status = status,
                                     .error = status ? "" : "refused",
                                     .body = body,
                                     .body_len = strlen(body),
                                     .rate = {-1, -1, -1, status == 429 ? 5000 : -1},
-                                    .server_now = now.wall};
+                                    .server_now = {bench->now}};
     assert_true(watcher_answer(bench->watcher, slot, &answer, now, UINT64_MAX, &batch));
     assert_true(account_health_check(&bench->health, "main", &bench->watcher, 1, &bench->rules, now, &batch));
     note_events(bench, &batch);
@@ -403,6 +404,99 @@ static void test_a_dropped_look_comes_again(void **state)
     tear_down(&bench);
 }
 
+/* Ten seconds later: all that is asked for is answered with that status. Returns how many requests there were. */
+static int poll_all(struct bench *bench, int status, const char *processing)
+{
+    int n = 0;
+    bench->now += 10000;
+    for (const char *url; strcmp(url = ask(bench), "wait") != 0; n++)
+        answer(bench, status, strcmp(url, QUEUED) == 0 ? EMPTY : processing);
+    return n;
+}
+
+static void test_a_wall_clock_that_is_stepped(void **state)
+{
+    static const int64_t day = 86400000, steps[] = {0, day, -day, 3652 * day, -3652 * day};
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    /* 14 minutes, stepped before each sweep: none is left out, nothing is told. */
+    for (size_t i = 0; i < 84; i++) {
+        bench.wall_off = steps[i % (sizeof steps / sizeof *steps)];
+        assert_true(poll_all(&bench, 200, list_of("A", "processing", 1, 0)) >= 2);
+        expect_told(&bench, "");
+    }
+    /* The stall that is one comes when it is due, once. */
+    for (size_t i = 0; i < 12; i++) {
+        bench.wall_off = steps[i % (sizeof steps / sizeof *steps)];
+        poll_all(&bench, 200, list_of("A", "processing", 1, 0));
+    }
+    expect_told(&bench, "job.stalled");
+    tear_down(&bench);
+}
+
+static void test_an_outage_under_a_stepped_clock(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, EMPTY);
+    for (int i = 0; i < 10; i++) {
+        bench.wall_off = i % 2 ? INT64_C(315532800000) : -INT64_C(315532800000);
+        poll_all(&bench, 503, "");
+        expect_told(&bench, "");
+    }
+    bench.now += 60000;
+    poll_all(&bench, 503, "");
+    expect_told(&bench, "api.unreachable");
+    bench.now += 60000;
+    poll_all(&bench, 200, EMPTY);
+    expect_told(&bench, "api.recovered");
+    tear_down(&bench);
+}
+
+/* As a virtual machine that was paused sees it: an hour is gone on both clocks, and what was in flight has timed out. */
+static void test_an_hour_that_nobody_watched(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.now += 10000;
+    assert_string_equal(ask(&bench), QUEUED);
+    bench.now += 3600000;
+    answer(&bench, 0, "");
+    expect_told(&bench, "");
+    assert_true(poll_all(&bench, 200, list_of("A", "processing", 2, 0)) >= 2);
+    assert_true(poll_all(&bench, 200, list_of("A", "processing", 2, 0)) >= 2);
+    expect_told(&bench, "");
+    tear_down(&bench);
+}
+
+/* See note_began() of the watcher: with one clock far ahead, a job that ends after the baseline is still news. */
+static void test_a_clock_that_is_ahead_swallows_no_end(void **state)
+{
+    static const int64_t offs[] = {INT64_C(18000000), -INT64_C(18000000), 0};
+    (void)state;
+    for (size_t i = 0; i < sizeof offs / sizeof *offs; i++) {
+        char body[400];
+        struct bench bench;
+        set_up(&bench, "main");
+        bench.now = INT64_C(1795510800000);
+        bench.wall_off = offs[i];
+        start(&bench, EMPTY);
+        snprintf(body, sizeof body,
+                 "{\"data\":[{\"type\":\"" TYPE
+                 "\",\"id\":\"S\",\"attributes\":{\"status\":\"complete\",\"total_count\":1,"
+                 "\"completed_count\":1,\"completed_at\":\"2026-11-24T10:00:00Z\"}}]}");
+        bench.now += 7200000;
+        poll_all(&bench, 200, body);
+        expect_told(&bench, "job.completed");
+        tear_down(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +511,10 @@ int main(void)
         cmocka_unit_test(test_a_refused_key_is_told_at_once_and_polled_slowly),
         cmocka_unit_test(test_429_is_waited_out_and_told_when_it_lasts),
         cmocka_unit_test(test_a_dropped_look_comes_again),
+        cmocka_unit_test(test_a_wall_clock_that_is_stepped),
+        cmocka_unit_test(test_an_outage_under_a_stepped_clock),
+        cmocka_unit_test(test_an_hour_that_nobody_watched),
+        cmocka_unit_test(test_a_clock_that_is_ahead_swallows_no_end),
     };
     return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
 }

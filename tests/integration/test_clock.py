@@ -1,0 +1,137 @@
+"""The daemon while its wall clock is stepped (libfaketime), while it is stopped, and after an hour that it did not see."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import BUILD, DELETE, Daemon, Place, wait_for
+from klaviyo import SimKlaviyo
+from receiver import Receiver
+from test_run import FAST, told, wait_told
+
+LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+DAY = 86400
+STEPS = {"+1 day": DAY, "-1 day": -DAY, "+10 years": 3652 * DAY, "-10 years": -3652 * DAY, "right again": 0}
+# Long enough for a loaded machine, far below any step.
+PATIENT = "stalled-after = 10m unreachable-after = 5m"
+
+pytestmark = [
+    pytest.mark.skipif(not LIBRARY, reason="needs the package libfaketime"),
+    pytest.mark.skipif("sanitize" in str(BUILD), reason="a sanitizer's runtime has to be the first library, libfaketime too"),
+]
+
+
+class Clock:
+    """A wall clock for the daemons of one place; with monotonic, CLOCK_MONOTONIC is stepped with it."""
+
+    def __init__(self, place: Place, monotonic: bool = False) -> None:
+        self._file = place.path / "clock"
+        self.env = {"LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
+                    "FAKETIME_DONT_FAKE_MONOTONIC": "0" if monotonic else "1"}
+        self.step(0)
+
+    def step(self, seconds: int) -> None:
+        """From now on it is that much off. Replaced in one go: the daemon may read it at any time."""
+        new = Path(f"{self._file}.new")
+        new.write_text(f"{seconds:+d}\n")
+        new.rename(self._file)
+
+
+def start(place: Place, receiver: Receiver, clock: Clock, account: str = FAST, alerts: str = PATIENT) -> Daemon:
+    place.write(webhook=receiver.url, account=account, alerts=alerts)
+    daemon = place.daemon(env=clock.env)
+    wait_told(receiver, ("watch.started", ""))
+    return daemon
+
+
+def more_requests(sim: SimKlaviyo, n: int) -> None:
+    """The schedule goes on: so many more are asked."""
+    before = len(sim.requests)
+    wait_for(lambda: len(sim.requests) >= before + n, what=f"{n} more requests")
+
+
+def kinds(receiver: Receiver) -> list[str]:
+    return [e["type"] for e in told(receiver)]
+
+
+def test_the_wall_clock_is_stepped(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
+    clock = Clock(place)
+    acct.add_job(DELETE, id="RUNS", status="processing", total=100, completed=1)
+    acct.add_job(DELETE, id="STILL", status="processing", total=100, completed=1)
+    daemon = start(place, receiver, clock)
+    for n, seconds in enumerate(STEPS.values()):
+        clock.step(seconds)
+        acct.set("RUNS", completed=10 + n)
+        more_requests(sim, 6)
+        acct.add_job(DELETE, id=f"DONE-{n}", status="processing")
+        more_requests(sim, 4)
+        acct.set(f"DONE-{n}", status="complete")
+        wait_told(receiver, ("job.completed", f"DONE-{n}"))
+    assert sorted(kinds(receiver)) == sorted(["watch.started"] + ["job.completed"] * len(STEPS))
+    # What was said of times is the wall clock's of that moment, so people see that it was off.
+    stamps = [e["timestamp"][:4] for e in told(receiver, "job.completed")]
+    assert len(set(stamps)) == 3, stamps
+    assert daemon.stop() == 0
+
+
+def test_a_stall_is_told_by_no_step_and_hidden_by_none(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
+    clock = Clock(place)
+    acct.add_job(DELETE, id="S", status="processing", total=10, completed=3)
+    start(place, receiver, clock, alerts="stalled-after = 3s unreachable-after = 5m")
+    clock.step(-3652 * DAY)
+    wait_told(receiver, ("job.stalled", "S"))
+    clock.step(3652 * DAY)
+    more_requests(sim, 6)
+    acct.set("S", completed=4)
+    wait_told(receiver, ("job.resumed", "S"))
+    (stalled,) = told(receiver, "job.stalled")
+    (resumed,) = told(receiver, "job.resumed")
+    assert 3000 <= stalled["data"]["still_ms"] < 60000 and resumed["data"]["still_ms"] < 60000
+
+
+def test_restarts_under_another_clock_keep_the_ledger(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
+    """Twenty requests a minute, spent in a moment: no life under whatever clock gets more of them, or begins anew."""
+    clock = Clock(place)
+    acct.add_job(DELETE, id="A", status="processing", total=10, completed=3)
+    daemon = start(place, receiver, clock, account="interval = 100ms full-sweep-interval = 3s burst = 20 steady = 20")
+    wait_for(lambda: len(sim.requests) >= 15, what="most of the share is spent")
+    for seconds in STEPS.values():
+        clock.step(seconds)
+        assert daemon.stop() == 0
+        daemon = place.daemon(env=clock.env)
+        daemon.wait_line("watching")
+        status = place.run("status", "--json", env=clock.env)
+        assert status.returncode == 0, status.stderr
+        json.loads(status.stdout)
+    assert daemon.stop() == 0
+    assert sim.windows("shop", DELETE).sliding_60s <= 20
+    assert set(kinds(receiver)) <= {"watch.started", "api.throttled"}
+
+
+@pytest.mark.parametrize("monotonic", [False, True], ids=["suspended", "paused-from-outside"])
+def test_an_hour_away(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver, monotonic: bool) -> None:
+    """Suspended: CLOCK_MONOTONIC stands still. Paused from outside (a virtual machine, SIGSTOP): it goes on. Connections are gone."""
+    clock = Clock(place, monotonic)
+    acct.add_job(DELETE, id="RUNS", status="processing", total=100, completed=1)
+    acct.add_job(DELETE, id="ENDS", status="processing", total=100, completed=1)
+    daemon = start(place, receiver, clock)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        sim.drop_connections()
+        sim.advance(3600)
+        acct.set("ENDS", status="complete", completed=100)
+        acct.set("RUNS", completed=50)
+        acct.add_job(DELETE, id="SHORT", status="complete")
+        clock.step(3600)
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    wait_told(receiver, ("job.completed", "ENDS"), ("job.completed", "SHORT"))
+    more_requests(sim, 10)
+    assert sorted(kinds(receiver)) == ["job.completed", "job.completed", "watch.started"]
+    assert daemon.stop() == 0
