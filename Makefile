@@ -106,6 +106,11 @@ $(BUILD)/tests/unit/%.o $(BUILD)/tests/integration/%.o $(BUILD)/tests/sim/%.o: C
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS) -lcmocka
 
+# Our own allocations go through functions of this test.
+FAILING := malloc calloc realloc reallocarray strdup strndup json_object_new_object json_object_new_array json_object_new_string \
+           json_object_new_int64 json_object_new_boolean json_tokener_new EVP_MD_CTX_new
+$(BUILD)/tests/test_no_memory: LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
+
 $(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHELL_OBJ) $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SHELL_LDLIBS) -lcmocka -lpthread
 
