@@ -127,9 +127,11 @@ $(REFERENCE): $(BUILD)/tests/bench/reference.o
          $(PROBE_SRC:%.c=$(BUILD)/%.d) $(SIM_SRC:%.c=$(BUILD)/%.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)
 .SECONDARY:
 
+# One line for each program that passes, all that it said for one that fails.
 .PHONY: unit
 unit: $(UNIT_TESTS) $(SHELL_TESTS) ## build and run the tests in C
-	@set -e; for t in $(UNIT_TESTS) $(SHELL_TESTS); do echo "== $$t"; $(TEST_WRAPPER) $$t; done
+	@printf '%s\n' $(UNIT_TESTS) $(SHELL_TESTS) | xargs -P $$(nproc) -I{} sh -c \
+	  'if $(TEST_WRAPPER) {} >{}.log 2>&1; then sed -n "s|.*\(PASSED.*\)|{}: \1|p" {}.log; else cat {}.log; echo "{}: FAILED"; exit 1; fi'
 
 # Most of a test is waiting for another process, so more run at once than there are cores.
 WORKERS ?= 3
@@ -269,10 +271,10 @@ MANPAGES := config/klv-jobwatch.8 config/klv-jobwatch.conf.5
 
 .PHONY: lint
 lint: deps-lint format-check manlint ## clang-tidy, cppcheck, shellcheck, layout, man pages, the wall around lib/
-	cppcheck --quiet --std=c17 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	cppcheck -j $$(nproc) --quiet --std=c17 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem -D_GNU_SOURCE lib daemon
-	clang-tidy --quiet --warnings-as-errors='*' $(LIB_SRC) $(DAEMON_SRC) -- -std=gnu17 -D_GNU_SOURCE -DJOBWATCH_VERSION='""' \
-	  $(LIB_CFLAGS)
+	@printf '%s\n' $(LIB_SRC) $(DAEMON_SRC) | xargs -P $$(nproc) -n 4 sh -c \
+	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu17 -D_GNU_SOURCE -DJOBWATCH_VERSION=\"\" $(LIB_CFLAGS)' clang-tidy 2>/dev/null
 	shellcheck $(ALL_SH)
 	@! grep -nE '#include <(uv\.h|curl/|sqlite3\.h|systemd/)|\b(time|clock_gettime|gettimeofday|random|rand|getrandom)\(' \
 	  lib/*.[ch] || { echo "lib/ is the core: no I/O, no clock, no chance" >&2; exit 1; }
@@ -292,13 +294,14 @@ manlint: ## check the man pages
 
 .PHONY: sanitize
 sanitize: deps-lint ## every test again under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) MODE=sanitize all unit integration
+	$(MAKE) $(QUICKLY) MODE=sanitize build-everything
+	$(MAKE) MODE=sanitize unit integration
 
 VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect,possible --trace-children=no
 
 .PHONY: valgrind
 valgrind: deps-lint ## the tests in C, and the daemon's of `once`, under valgrind
-	$(MAKE) MODE=debug all
+	$(MAKE) $(QUICKLY) MODE=debug build-everything
 	$(MAKE) MODE=debug unit TEST_WRAPPER='$(VALGRIND)'
 	KLV_BUILD=$(CURDIR)/build/debug KLV_WRAPPER='$(VALGRIND)' $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/integration/test_once.py
 
@@ -310,7 +313,8 @@ GCOVR := gcovr --root . --object-directory build/coverage --gcov-ignore-parse-er
 .PHONY: coverage
 coverage: deps-lint ## line and branch coverage by all tests: lib/ at least 95% and 90%, daemon/ at least 85% of lines
 	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	GCOV_ERROR_FILE=/dev/null $(MAKE) MODE=coverage all unit integration
+	$(MAKE) $(QUICKLY) MODE=coverage build-everything
+	GCOV_ERROR_FILE=/dev/null $(MAKE) MODE=coverage unit integration
 	@$(GCOVR) --filter daemon/ --print-summary --fail-under-line 85
 	@$(GCOVR) --filter lib/ --branches | sed -n '/^lib/p'
 	@$(GCOVR) --filter lib/ --print-summary --fail-under-line 95 --fail-under-branch 90
