@@ -7,14 +7,15 @@
 struct picture {
     size_t away;
     size_t unauthorized;
-    size_t there;    /* the API answered, and took the key */
-    mono_time since; /* of the oldest trouble of the kind that decides */
+    size_t there;                 /* the API answered, and took the key */
+    mono_time since;              /* of the oldest of these troubles */
+    mono_time unauthorized_since; /* of the oldest refused key */
     const char *error;
 };
 
 static struct picture take_picture(struct watcher *const *watchers, size_t n, mono_time now)
 {
-    struct picture picture = {.since = now, .error = ""};
+    struct picture picture = {.since = now, .unauthorized_since = now, .error = ""};
     for (size_t i = 0; i < n; i++) {
         struct watcher_report report = watcher_report(watchers[i], now);
         bool away = report.trouble == TROUBLE_AWAY;
@@ -27,6 +28,8 @@ static struct picture take_picture(struct watcher *const *watchers, size_t n, mo
             picture.since = report.trouble_since;
             picture.error = report.last_error;
         }
+        if (unauthorized)
+            picture.unauthorized_since = mono_min(picture.unauthorized_since, report.trouble_since);
     }
     return picture;
 }
@@ -51,14 +54,14 @@ static bool tell(const char *account, const struct condition *condition, enum co
     return batch_add(batch, BATCH_EVENT, event, false);
 }
 
-static bool judge(struct condition *condition, bool holds, const struct picture *picture, const char *account,
-                  const struct alert_rules *rules, struct now now, struct batch *batch)
+static bool judge(struct condition *condition, bool holds, mono_time since, const char *error,
+                  const char *account, const struct alert_rules *rules, struct now now, struct batch *batch)
 {
     enum condition_news news;
     if (holds) {
-        int64_t age = mono_diff(now.mono, picture->since);
-        news = condition_hold(condition, picture->since, picture->error, age, now, rules->remind_every);
-        return tell(account, condition, news, condition->kind, picture->error, age, now, batch);
+        int64_t age = mono_diff(now.mono, since);
+        news = condition_hold(condition, since, error, age, now, rules->remind_every);
+        return tell(account, condition, news, condition->kind, error, age, now, batch);
     }
     int64_t age = condition_age(condition, now.mono);
     news = condition_end(condition);
@@ -69,8 +72,13 @@ bool account_health_check(struct account_health *health, const char *account, st
                           size_t n, const struct alert_rules *rules, struct now now, struct batch *batch)
 {
     struct picture picture = take_picture(watchers, n, now.mono);
+    if (picture.there > 0)
+        health->last_there = now.mono;
+    /* One watch that never came back must not lend its age, and with it the id, to the next time that all are
+     * away. */
+    mono_time away_since = mono_max(picture.since, health->last_there);
     bool all_away = picture.away > 0 && picture.there == 0 && picture.unauthorized == 0;
-    bool long_away = all_away && mono_diff(now.mono, picture.since) >= rules->unreachable_after;
+    bool long_away = all_away && mono_diff(now.mono, away_since) >= rules->unreachable_after;
     health->away.kind = EVENT_API_UNREACHABLE;
     health->unauthorized.kind = EVENT_API_UNAUTHORIZED;
 
@@ -78,8 +86,9 @@ bool account_health_check(struct account_health *health, const char *account, st
      * away. */
     bool unauthorized = picture.unauthorized > 0 || (health->unauthorized.on && picture.there == 0);
     bool away = long_away || (health->away.on && picture.there + picture.unauthorized == 0);
-    if (!judge(&health->unauthorized, unauthorized, &picture, account, rules, now, batch) ||
-        !judge(&health->away, away, &picture, account, rules, now, batch))
+    if (!judge(&health->unauthorized, unauthorized, picture.unauthorized_since, picture.error, account, rules,
+               now, batch) ||
+        !judge(&health->away, away, away_since, picture.error, account, rules, now, batch))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (!watcher_tell_trouble(watchers[i], !all_away, now, batch))

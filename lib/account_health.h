@@ -11,6 +11,7 @@
 struct account_health {
     struct condition away;         /* api.unreachable */
     struct condition unauthorized; /* api.unauthorized */
+    mono_time last_there;          /* when a watch last counted as answered; not stored */
 };
 
 /* Judge anew after an answer; events go to the batch. False without memory. */

@@ -341,6 +341,69 @@ static void test_away_and_back(void **state)
     tear_down(&bench);
 }
 
+/* What one watch's failing, or good, list does to the whole account. */
+static bool list_answered(struct bench *bench, struct watcher *const *both, size_t which, int status,
+                          struct batch *batch)
+{
+    struct watcher_request request;
+    mono_time at;
+    if (!watcher_next(both[which], (mono_time){bench->now}, &request, &at))
+        return false;
+    free(request.url);
+    struct now now = {{bench->now}, {bench->now}};
+    struct watcher_answer answer = {.status = status,
+                                    .error = status ? "" : "refused",
+                                    .body = status ? EMPTY : "",
+                                    .body_len = status ? strlen(EMPTY) : 0,
+                                    .rate = {-1, -1, -1, -1},
+                                    .server_now = {bench->now}};
+    assert_true(watcher_answer(both[which], request.slot, &answer, now, UINT64_MAX, batch));
+    assert_true(account_health_check(&bench->health, "main", both, 2, &bench->rules, now, batch));
+    return true;
+}
+
+/* Both fail, and nothing else, until the account says that it is unreachable; its id. */
+static void until_unreachable(struct bench *bench, struct watcher *const *both, char id[EVENT_ID_SIZE])
+{
+    struct batch batch = {0};
+    int64_t began = bench->now;
+    for (id[0] = '\0'; !id[0]; bench->now += 1000) {
+        assert_true(bench->now - began < 10 * bench->rules.unreachable_after);
+        for (size_t which = 0; which < 2; which++) {
+            while (list_answered(bench, both, which, 0, &batch))
+                ;
+        }
+        for (size_t i = 0; i < batch.n_items; i++) {
+            assert_int_equal(batch.items[i].event->kind, EVENT_API_UNREACHABLE);
+            snprintf(id, EVENT_ID_SIZE, "%s", batch.items[i].event->id);
+        }
+        batch_finish(&batch);
+    }
+}
+
+/* Of two watches one comes back for a moment: the second time without an answer is a new one, with an id of its own. */
+static void test_away_twice_while_one_watch_stays_away(void **state)
+{
+    (void)state;
+    struct bench first, second;
+    set_up(&first, "main");
+    set_up(&second, "main");
+    struct watcher *const both[] = {first.watcher, second.watcher};
+    char before[EVENT_ID_SIZE], after[EVENT_ID_SIZE];
+    until_unreachable(&first, both, before);
+    struct batch batch = {0};
+    while (!list_answered(&first, both, 0, 200, &batch))
+        first.now += 1000;
+    assert_int_equal(batch.items[0].event->kind, EVENT_API_RECOVERED);
+    batch_finish(&batch);
+    int64_t back = first.now;
+    until_unreachable(&first, both, after);
+    assert_string_not_equal(before, after);
+    assert_true(first.now - back >= first.rules.unreachable_after);
+    tear_down(&first);
+    tear_down(&second);
+}
+
 static void test_a_refused_key_is_told_at_once_and_polled_slowly(void **state)
 {
     (void)state;
@@ -508,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_errors_are_fetched_while_the_event_is_held),
         cmocka_unit_test(test_a_broken_answer_is_no_news_until_it_lasts),
         cmocka_unit_test(test_away_and_back),
+        cmocka_unit_test(test_away_twice_while_one_watch_stays_away),
         cmocka_unit_test(test_a_refused_key_is_told_at_once_and_polled_slowly),
         cmocka_unit_test(test_429_is_waited_out_and_told_when_it_lasts),
         cmocka_unit_test(test_a_dropped_look_comes_again),
