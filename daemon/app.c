@@ -327,6 +327,7 @@ static void swap(struct app *app, struct config *config, struct watch **watches)
     free(is_new);
     config_free(app->config);
     app->config = config;
+    http_renew(app->http);
 }
 
 bool app_reload(struct app *app)

@@ -22,6 +22,7 @@ struct http {
     char *user_agent;
     struct http_transfer *transfers; /* doubly linked */
     bool closing;
+    int64_t renewed; /* 0: never */
 };
 
 /* curl's interest in one socket. Its memory lives until libuv's close callback; the descriptor may be used
@@ -491,6 +492,14 @@ static bool set_manners(struct http_transfer *t)
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 }
 
+/* curl compares whole seconds, rounded down: one less is on the safe side. */
+static bool set_age(struct http_transfer *t)
+{
+    int64_t age = (t->began - t->http->renewed) / 1000 - 1;
+    return t->http->renewed == 0 ||
+           curl_easy_setopt(t->easy, CURLOPT_MAXLIFETIME_CONN, (long)(age > 1 ? age : 1)) == CURLE_OK;
+}
+
 static bool set_data(struct http_transfer *t, const struct http_request *request)
 {
     CURL *easy = t->easy;
@@ -534,7 +543,7 @@ static struct http_transfer *new_transfer(struct http *http, const struct http_r
     t->easy = curl_easy_init();
     if (t->origin && t->easy && copy_body(t, request) && copy_headers(t, request->headers) &&
         set_data(t, request) && set_limits(t, request) && set_safety(t, request) && set_client(t, request) &&
-        set_manners(t))
+        set_manners(t) && set_age(t))
         return t;
     free_transfer(t);
     return NULL;
@@ -601,6 +610,11 @@ struct http *http_new(struct loop *loop, const char *user_agent)
     free(http->user_agent);
     free(http);
     return NULL;
+}
+
+void http_renew(struct http *http)
+{
+    http->renewed = monotonic_ms();
 }
 
 void http_close(struct http *http)

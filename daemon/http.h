@@ -68,6 +68,12 @@ struct http_transfer *http_start(struct http *http, const struct http_request *r
 /* Give up one transfer: its done is called with HTTP_CANCELLED before this returns. */
 void http_cancel(struct http_transfer *transfer);
 
+/*
+ * From the next request on use no connection from before this call, but those that are never idle: HTTP/2 keeps
+ * a table of the header lines it sent, keys too, for as long as a connection lasts. Exact to a second or two.
+ */
+void http_renew(struct http *http);
+
 /* Cancel all, close all libuv handles; idempotent; new requests fail from here on. */
 void http_close(struct http *http);
 
