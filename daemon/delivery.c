@@ -317,9 +317,10 @@ static size_t load_batch(struct delivery *delivery, size_t n, struct event **eve
             queue->batch[queue->n++] = outcome;
             continue;
         }
-        if (outcome)
-            delivery_put_off(delivery, &outcome->row, now);
+        bool put_off = outcome && delivery_put_off(delivery, &outcome->row, now);
         outcome_free(outcome);
+        if (!put_off)
+            break; /* the rest is as much out of reach */
     }
     return queue->n;
 }

@@ -194,12 +194,12 @@ struct event *delivery_load(struct delivery *delivery, const struct stored_deliv
     return NULL;
 }
 
-void delivery_put_off(struct delivery *delivery, const struct stored_delivery *row, struct now now)
+bool delivery_put_off(struct delivery *delivery, const struct stored_delivery *row, struct now now)
 {
     const char *why = store_error(delivery->store);
-    struct outcome *outcome = outcome_new(row);
+    struct outcome *outcome = store_is_damaged(delivery->store) ? outcome_new(row) : NULL;
     if (!outcome)
-        return;
+        return false;
     bool last = ++outcome->row.attempts >= UNREADABLE_TRIES;
     outcome->row.state = last ? DELIVERY_DEAD : DELIVERY_WAITING;
     outcome->row.next_at = mono_add(now.mono, UNREADABLE_WAIT);
@@ -208,6 +208,7 @@ void delivery_put_off(struct delivery *delivery, const struct stored_delivery *r
     log_error("event %" PRId64 " for %s cannot be read, %s: %s", row->seq, row->sink,
               last ? "giving up" : "trying again in a minute", why);
     delivery_settle(delivery, outcome);
+    return true;
 }
 
 mono_time delivery_next_look(struct delivery *delivery, const char *sink, int64_t *wait, struct now now)

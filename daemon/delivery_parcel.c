@@ -29,7 +29,7 @@ void parcel_free(struct parcel *parcel)
     free(parcel);
 }
 
-/* False: no memory. */
+/* False: no memory, or the store fails. */
 static bool add(struct delivery *delivery, struct parcel *parcel, const struct stored_delivery *row,
                 struct now now)
 {
@@ -43,8 +43,7 @@ static bool add(struct delivery *delivery, struct parcel *parcel, const struct s
         return true;
     }
     outcome_free(outcome);
-    delivery_put_off(delivery, row, now);
-    return true;
+    return delivery_put_off(delivery, row, now);
 }
 
 /* A group that misses one is no longer what went out under its id. */

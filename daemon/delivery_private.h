@@ -116,8 +116,9 @@ bool delivery_save(struct delivery *delivery, struct now now);
  */
 struct event *delivery_load(struct delivery *delivery, const struct stored_delivery *row, struct now now);
 
-/* An event that cannot be read must not keep the others: its row waits, and is given up in the end. */
-void delivery_put_off(struct delivery *delivery, const struct stored_delivery *row, struct now now);
+/* An event that is damaged must not keep the others: its row waits, and is given up in the end. False: it is
+ * the store that fails, or there is no memory: come again. */
+bool delivery_put_off(struct delivery *delivery, const struct stored_delivery *row, struct now now);
 
 /* ---- delivery_parcel.c ---- */
 

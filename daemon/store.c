@@ -95,6 +95,11 @@ const char *store_error(const struct store *store)
     return store->error;
 }
 
+bool store_is_damaged(const struct store *store)
+{
+    return store->damaged;
+}
+
 /* What a person can do about it. */
 static const char *remedy(int code)
 {
@@ -119,6 +124,8 @@ bool store_failed(struct store *store)
 {
     snprintf(store->error, sizeof store->error, "state file %s: %s%s", store->path, sqlite3_errmsg(store->db),
              remedy(sqlite3_errcode(store->db)));
+    int code = sqlite3_errcode(store->db) & 0xff;
+    store->damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     return false;
 }
 
@@ -128,6 +135,14 @@ bool store_odd_row(struct store *store, const char *what)
              "state file %s: %s; it was changed by something else: move it away and start again, with a new "
              "baseline",
              store->path, what);
+    store->damaged = true;
+    return false;
+}
+
+bool store_no_memory(struct store *store)
+{
+    snprintf(store->error, sizeof store->error, "out of memory");
+    store->damaged = false;
     return false;
 }
 

@@ -34,6 +34,8 @@ void store_close(struct store *store); /* NULL is fine; gives the lock back */
 
 /* What the last failed call said. */
 const char *store_error(const struct store *store);
+/* Whether that was about what is written there, which time will not mend. */
+bool store_is_damaged(const struct store *store);
 
 /*
  * Between store_hold and store_release all transactions are one, so that the many small ones of a start or an end with

@@ -156,7 +156,7 @@ static struct event *read_event(struct store *store, sqlite3_stmt *s)
         return event;
     }
     event_free(event);
-    snprintf(store->error, sizeof store->error, "out of memory");
+    store_no_memory(store);
     return NULL;
 }
 
@@ -202,7 +202,7 @@ static bool load_errors(struct store *store, int64_t seq, struct event *event)
     memory = memory && (texts.n == 0 || event_set_errors(event, texts.errors, texts.n, event->more_errors));
     free_texts(&texts);
     if (!memory)
-        snprintf(store->error, sizeof store->error, "out of memory");
+        store_no_memory(store);
     return fine && memory;
 }
 

@@ -83,6 +83,7 @@ struct store {
     sqlite3_stmt *statements[N_STATEMENTS];
     char boot_id[64];
     char error[STORE_WHY];
+    bool damaged; /* what the error is about */
 };
 
 /* The statement, reset and without bindings; NULL with the error set. */
@@ -99,6 +100,9 @@ bool store_failed(struct store *store);
 
 /* A row that no version of ours wrote. Returns false. */
 bool store_odd_row(struct store *store, const char *what);
+
+/* Returns false. */
+bool store_no_memory(struct store *store);
 
 /* NULL for WALL_NONE and COUNT_NONE, and back. Text is copied by SQLite; NULL binds NULL. */
 void bind_wall(sqlite3_stmt *statement, int place, wall_time t);

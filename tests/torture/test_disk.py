@@ -248,7 +248,8 @@ class Once:
         def whole() -> bool:
             done = self.run()
             assert done.returncode == 0, done.stderr
-            return {d.json["data"]["job"]["id"] for d in self.receiver.accepted} >= {"A", "B", "D"}
+            heard = {d.json["data"]["job"]["id"] for d in self.receiver.accepted}
+            return heard >= {"A", "B", "D"} and set(self.journal.ids) >= self.expected
         wait_for(whole)
         for delivery in self.receiver.accepted:
             self.webhook.add({"type": delivery.json["type"], **delivery.json["data"]})

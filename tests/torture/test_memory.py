@@ -18,6 +18,7 @@ from test_disk import FAST, Once, jobs, lines_of, sim, start, told  # noqa: F401
 
 SHIM = BUILD / "memory_shim.so"
 ALL = 1 << 40
+PARTS = 6  # for workers to share
 # Where these run out of memory they end the process themselves: json-c 0.16 uses a key that it could not copy, libConfuse and the
 # scanner in it call abort(3) and exit(3). The state is as good as after a kill -9.
 CANNOT = ("libjson-c", "libconfuse")
@@ -57,21 +58,21 @@ def fail_one(once_place: Once, memory: Memory, first: int, count: int) -> int:
 
 
 @pytest.mark.parametrize("count", [1, ALL], ids=["one", "from-then-on"])
-@pytest.mark.parametrize("part", range(16))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_each_allocation_fails_in_turn(once_place: Once, part: int, count: int, record_property: Any) -> None:
     memory = Memory(once_place.place)
     once_place.again()
     once_place.run(memory.env(ALL, 1))
     total = int(memory.log.read_text())
     assert total > 1000
-    step = 16 * (1 if RUNS >= 10000 else max(1, total // (16 * (2 if RUNS < 1000 else RUNS // 32))))
-    places = range(1 + part + 16 * (SEED % (step // 16)), total + 1, step)
+    step = PARTS * max(1, total // max(RUNS // 2, PARTS))
+    places = range(1 + part + PARTS * (SEED % (step // PARTS)), total + 1, step)
     ended = sum(fail_one(once_place, memory, first, count) for first in places)
     record_property("allocations made to fail", len(places))
     record_property("of which json-c or libConfuse ended the process", ended)
 
 
-@pytest.mark.parametrize("limit", range(3, 24))
+@pytest.mark.parametrize("limit", range(3, 24, 1 if RUNS >= 1000 else 3))
 def test_descriptors_run_out_from_the_start(once_place: Once, limit: int, record_property: Any) -> None:
     once_place.again()
     place = once_place.place

@@ -120,3 +120,90 @@ def test_memory_is_wiped_at_reload(tmp_path: Path, sim: SimKlaviyo, certificates
             if front:
                 front.__exit__(None, None, None)
             scene.place.stop()
+
+
+def files_with(folder: Path, needles: list[bytes], but: set[str]) -> list[str]:
+    return [f"{file}: {needle!r}" for file in folder.rglob("*") if file.is_file() and file.name not in but
+            for needle in needles if needle in file.read_bytes()]
+
+
+def heard(server: Any) -> bytes:
+    """All bytes that a receiver was sent, as far as they matter."""
+    return repr([(d.target, d.headers, d.body) for d in server.deliveries]).encode()
+
+
+def test_canaries_are_found_nowhere_else(tmp_path: Path, sim: SimKlaviyo) -> None:
+    """Through refusals that echo the key, redirects, foreign cursors, a dead receiver, a broken disk, bad reloads and commands."""
+    acct = sim.account(KEY, name="main")
+    sim.account("pk_other", name="other")
+    acct.add_job(DELETE, id="A", status="processing")
+    needles = traces(KEY, RAW, SECRET, URL_TOKEN)
+    with Receiver([SECRET]) as hook, Receiver() as other, Receiver() as foreign:
+        scene = Scene(tmp_path, sim.url, hook.url, other.url)
+        place, disk = scene.place, Disk(scene.place)
+        daemon = place.daemon("--debug", env=disk.env)
+        pid = daemon.process.pid
+        try:
+            wait_for(lambda: told(hook, "watch.started"))
+            echo = f"no: {KEY} {SECRET} {URL_TOKEN}"
+            for fault in (dict(kind="status", status=401, body=echo), dict(kind="status", status=403, body=echo),
+                          dict(kind="redirect", location=foreign.url), dict(kind="redirect", location=f"http://{KEY}@127.0.0.1:{foreign.port}/"),
+                          dict(kind="next_host", host=f"127.0.0.1:{foreign.port}", scheme="http"), dict(kind="html", body=echo),
+                          dict(kind="reset"), dict(kind="content_length"), dict(kind="status", status=500, body=echo)):
+                kind = fault.pop("kind")
+                held = sim.fault(kind, times=2, match=lambda r: r.account == "main", **fault)
+                wait_for(lambda held=held: held.hits == 2, what=kind)
+            hook.statuses(500, 400)
+            hook.fault("status", status=503, body=f"who sent {URL_TOKEN} {SECRET}?", times=2)
+            hook.fault("redirect", location=foreign.url, times=1)
+            hook.fault("reset", times=2)
+            disk.breaks(5)
+            acct.set("A", status="complete", completed=9, failed=1, errors=[error(detail="An error that names nothing.")])
+            daemon.wait_line("state is not being saved")
+            disk.mend()
+            good = place.config.read_text()
+            place.config.write_text(good + f'webhook "ops" {{ url = "{hook.url}?token={URL_TOKEN}" secret-file = "/nowhere" }}\n')
+            daemon.reload()
+            daemon.wait_line("stays in effect")
+            place.config.write_text(good)
+
+            def spoiled() -> bool:
+                """Enough events for all of the webhook's faults; some are given up."""
+                acct.add_job(DELETE, status="cancelled")
+                return len([d for d in hook.deliveries if d.fault]) >= 7
+            wait_for(spoiled)
+            hook.clear_faults()
+            acct.add_job(DELETE, id="B", status="cancelled")
+            wait_for(lambda: any(e["data"]["job"]["id"] == "B" for e in told(hook, "job.cancelled")))
+            said = b"".join(place.run(*words).stdout.encode() for words in (("status",), ("status", "--json"), ("events", "--json"), ("check",)))
+            shown = b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ", "comm", "status"))
+            assert daemon.stop() == 0
+        finally:
+            place.stop()
+        for name, content in (("commands", said), ("/proc", shown), ("the other webhook", heard(other)), ("the foreign host", heard(foreign))):
+            assert not [needle for needle in needles if needle in content], name
+        assert not foreign.deliveries, "a redirect or a foreign cursor was followed"
+        assert not [needle for needle in traces(KEY) if needle in heard(hook)], "the API key went to a webhook"
+        assert not [needle for needle in traces(RAW, SECRET) if needle in heard(hook)], "the secret itself was sent"
+        asked = repr([(r.target, r.headers) for r in sim.requests]).encode()
+        assert not [needle for needle in traces(RAW, SECRET, URL_TOKEN) if needle in asked], "a webhook's secret went to the API"
+        assert not files_with(tmp_path, needles, but={"api-key", "webhook.secret", "klv-jobwatch.conf"})
+
+
+def test_no_core_is_dumped(tmp_path: Path, sim: SimKlaviyo) -> None:
+    sim.account(KEY, name="main")
+    sim.account("pk_other", name="other")
+    with Receiver([SECRET]) as hook, Receiver() as other:
+        scene = Scene(tmp_path, sim.url, hook.url, other.url)
+        before = set(Path.cwd().glob("core*"))
+        daemon = scene.place.daemon()
+        try:
+            wait_for(lambda: told(hook, "watch.started"))
+            limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), limits
+            os.kill(daemon.process.pid, 11)
+            assert daemon.process.wait(10) == -11
+        finally:
+            scene.place.stop()
+        assert set(Path.cwd().glob("core*")) == before
+        assert not files_with(tmp_path, traces(KEY, RAW, SECRET, URL_TOKEN), but={"api-key", "webhook.secret", "klv-jobwatch.conf"})
