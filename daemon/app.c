@@ -173,6 +173,15 @@ static struct watch_shared shared_of(struct app *app, const struct config *confi
     };
 }
 
+static bool key_is_there(const struct config_account *account, char *why, size_t why_size)
+{
+    struct secret key;
+    if (!watch_read_key(account, &key, why, why_size))
+        return false;
+    secret_wipe(&key);
+    return true;
+}
+
 static bool make_watches(struct app *app)
 {
     char why[STORE_WHY];
@@ -183,11 +192,13 @@ static bool make_watches(struct app *app)
         return false;
     }
     for (size_t i = 0; i < app->config->n_accounts; i++) {
+        const struct config_account *account = &app->config->accounts[i];
+        bool has_key = key_is_there(account, why, sizeof why);
         struct watch *watch =
-            watch_new(&shared, &app->config->accounts[i], i, app->config->n_accounts, why, sizeof why);
+            has_key ? watch_new(&shared, account, i, app->config->n_accounts, why, sizeof why) : NULL;
         if (!watch) {
             log_error("%s", why);
-            app->exit_code = EXIT_USAGE;
+            app->exit_code = has_key ? EXIT_FAILED : EXIT_USAGE;
             return false;
         }
         app->watches[app->n_watches++] = watch;
@@ -282,12 +293,8 @@ static void discard(struct watch **watches, size_t n)
 static bool keys_are_there(struct app *app, const struct config *config, char *why, size_t why_size)
 {
     for (size_t i = 0; i < config->n_accounts; i++) {
-        struct secret key;
-        if (!find_watch(app, config->accounts[i].name))
-            continue;
-        if (!watch_read_key(&config->accounts[i], &key, why, why_size))
+        if (find_watch(app, config->accounts[i].name) && !key_is_there(&config->accounts[i], why, why_size))
             return false;
-        secret_wipe(&key);
     }
     return true;
 }
