@@ -262,7 +262,7 @@ def watch_for_a_while(place: Place, sim: SimKlaviyo, acct: Any, arrived: list[tu
         acct.set(job, status="complete", completed=100)
         wait_for(lambda: any(job in str(d.json["data"]["job"]) for _, d in arrived if d.path == "/hook"))
     assert daemon.stop() == 0
-    sweeps = [r.at for r in sim.requests if r.query.get("filter")]
+    sweeps = [r.at for r in sim.requests if "processing" in r.query.get("filter", "")]
     return delays([(at, d) for at, d in arrived if d.path == "/hook"]), [b - a for a, b in zip(sweeps, sweeps[1:])]
 
 
@@ -302,4 +302,4 @@ def test_the_healthy_one_beside_a_dead_and_a_slow_one(place: Place, sim: SimKlav
     print({name: f"{value * 1000:.0f} ms" for name, value in figures.items()})
     # The dead and the slow ones would hold up for their time-outs, which are 60 s; a loaded machine for less than this.
     assert figures["p99 beside"] < max(1.0, 10 * figures["p99 alone"])
-    assert figures["sweeps beside"] < 2 * figures["sweeps alone"]
+    assert figures["sweeps beside"] < 2 * max(figures["sweeps alone"], 0.2), "the interval is 200 ms"
