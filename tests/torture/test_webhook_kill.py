@@ -86,6 +86,7 @@ def test_kill_while_delivering(place: Place, sim: SimKlaviyo, acct: Any, receive
         daemon.kill()
         kills += 1
     daemon = place.daemon()
+    daemon.wait_line("watching")  # the last life that was killed may have sent it all
     wait_for(lambda: waiting(place) == 0, 600, "an empty outbox")
     assert daemon.stop() == 0
     copies = check(receiver.deliveries, kills)
