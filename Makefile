@@ -17,6 +17,9 @@ SYSCONFDIR   ?= /etc
 UNITDIR      ?= $(LIBDIR)/systemd/system
 PRESETDIR    ?= $(LIBDIR)/systemd/system-preset
 CATALOGDIR   ?= $(LIBDIR)/systemd/catalog
+BASHCOMPDIR  ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR   ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR  ?= $(DATADIR)/fish/vendor_completions.d
 DOCDIR       ?= $(DATADIR)/doc/klv-jobwatch
 
 PYTHON := /usr/bin/python3
@@ -266,7 +269,7 @@ APT_INSTALL = $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninte
 
 ALL_C := $(wildcard lib/*.[ch] daemon/*.[ch] daemon/commands/*.[ch] tests/unit/*.[ch] tests/integration/*.[ch] \
                     tests/sim/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/torture/*.[ch])
-ALL_SH := .ci/run $(wildcard tests/*/*.sh) $(wildcard systemd/debian/klv-jobwatch.p*)
+ALL_SH := .ci/run $(wildcard tests/*/*.sh config/completions/*.bash) $(wildcard systemd/debian/klv-jobwatch.p*)
 MANPAGES := config/klv-jobwatch.8 config/klv-jobwatch.conf.5
 
 .PHONY: lint
@@ -368,6 +371,9 @@ install: all ## install under PREFIX (/usr/local), honouring DESTDIR
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.preset $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset
 	$(INSTALL) -D -m 644 systemd/klv-jobwatch.catalog $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog
 	$(INSTALL) -D -m 644 config/klv-jobwatch.conf $(DESTDIR)$(DOCDIR)/examples/klv-jobwatch.conf
+	$(INSTALL) -D -m 644 config/completions/klv-jobwatch.bash $(DESTDIR)$(BASHCOMPDIR)/klv-jobwatch
+	$(INSTALL) -D -m 644 config/completions/_klv-jobwatch $(DESTDIR)$(ZSHCOMPDIR)/_klv-jobwatch
+	$(INSTALL) -D -m 644 config/completions/klv-jobwatch.fish $(DESTDIR)$(FISHCOMPDIR)/klv-jobwatch.fish
 	$(INSTALL) -d -m 755 $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch
 	test -e $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf || \
 	  $(INSTALL) -m 644 config/klv-jobwatch.conf $(DESTDIR)$(SYSCONFDIR)/klv-jobwatch/klv-jobwatch.conf
@@ -378,7 +384,8 @@ uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(DESTDIR)$(SBINDIR)/klv-jobwatch $(DESTDIR)$(MANDIR)/man8/klv-jobwatch.8 \
 	  $(DESTDIR)$(MANDIR)/man5/klv-jobwatch.conf.5 $(DESTDIR)$(UNITDIR)/klv-jobwatch.service \
 	  $(DESTDIR)$(UNITDIR)/klv-jobwatch@.service $(DESTDIR)$(PRESETDIR)/50-klv-jobwatch.preset $(DESTDIR)$(CATALOGDIR)/klv-jobwatch.catalog \
-	  $(DESTDIR)$(DOCDIR)/examples/klv-jobwatch.conf
+	  $(DESTDIR)$(DOCDIR)/examples/klv-jobwatch.conf $(DESTDIR)$(BASHCOMPDIR)/klv-jobwatch \
+	  $(DESTDIR)$(ZSHCOMPDIR)/_klv-jobwatch $(DESTDIR)$(FISHCOMPDIR)/klv-jobwatch.fish
 	-rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)
 
 # The Debian package is built by debhelper, which wants its folder debian/ at the top of a tree: in a folder of its own.

@@ -20,7 +20,7 @@ const struct command commands[] = {
     {
         .name = "check",
         .summary = "read configuration and secrets, print what is in effect",
-        .allowed = "co",
+        .allowed = "cso",
         .more = "",
         .examples = "check                        # all errors of the configuration, with file and line\n"
                     "check --online               # ask the API too, once per account and job type",
@@ -89,6 +89,16 @@ const struct command commands[] = {
                     "replay --webhook new --since 2d  # fill a new webhook with the last two days\n"
                     "replay --event evt_...           # one event",
         .run = command_replay,
+    },
+    {
+        .name = "complete",
+        .arguments = "-- WORD...",
+        .max_arguments = SIZE_MAX,
+        .allowed = "",
+        .more =
+            "For the shells' completions: what the last of the words behind the program's name may become.",
+        .examples = "complete -- events --ki",
+        .run = command_complete,
     },
 };
 const size_t n_commands = sizeof commands / sizeof *commands;

@@ -12,6 +12,7 @@ int command_jobs(const struct options *options);
 int command_events(const struct options *options);
 int command_test_webhook(const struct options *options);
 int command_replay(const struct options *options);
+int command_complete(const struct options *options);
 
 struct config;
 struct config_webhook;

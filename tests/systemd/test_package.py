@@ -18,6 +18,7 @@ INSTALLED = {
     "sbin/klv-jobwatch", "lib/systemd/system/klv-jobwatch.service", "lib/systemd/system/klv-jobwatch@.service",
     "lib/systemd/system-preset/50-klv-jobwatch.preset", "lib/systemd/catalog/klv-jobwatch.catalog", "share/man/man8/klv-jobwatch.8",
     "share/man/man5/klv-jobwatch.conf.5", "share/doc/klv-jobwatch/examples/klv-jobwatch.conf",
+    "share/bash-completion/completions/klv-jobwatch", "share/zsh/site-functions/_klv-jobwatch", "share/fish/vendor_completions.d/klv-jobwatch.fish",
 }
 
 
@@ -73,6 +74,7 @@ def test_make_install_and_uninstall(tmp_path: Path, words: tuple[str, ...], pref
 def test_what_is_installed(installed: Machine) -> None:
     listed = set(installed.out("dpkg", "--listfiles", "klv-jobwatch").splitlines())
     for file in INSTALLED:
+        file = file.replace("zsh/site-functions", "zsh/vendor-completions")  # where Debian's zsh looks for a package's
         assert listed & {f"/usr/{file}", f"/{file}", f"/usr/{file}.gz"}, file
     assert {"/usr/share/doc/klv-jobwatch/copyright", "/usr/share/doc/klv-jobwatch/changelog.Debian.gz", CONFIG} <= listed
 
