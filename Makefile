@@ -28,7 +28,7 @@ PYTHON := /usr/bin/python3
 BUILD_DEPS := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libsystemd-dev libsqlite3-dev \
               libconfuse-dev libssl-dev libxxhash-dev
 CHECK_DEPS := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-aiohttp python3-trustme python3-cryptography python3-hpack faketime nghttp2-proxy \
-              curl openssl ca-certificates procps util-linux iproute2 systemd debhelper dpkg-dev lintian man-db
+              curl openssl ca-certificates procps util-linux iproute2 systemd debhelper dpkg-dev lintian man-db bash zsh fish python3-pyte
 BENCH_DEPS := nginx-light jq curl valgrind
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck mandoc valgrind libclang-rt-dev gcovr
 

@@ -20,9 +20,10 @@
 
 #define ALTERNATE_SCREEN "\033[?1049h\033[?25l"
 #define NORMAL_SCREEN    "\033[?25h\033[?1049l"
-/* Synchronized output: terminals that know it show the frame at once, the others ignore it. */
-#define BEGIN_FRAME "\033[?2026h\033[H"
-#define END_FRAME   "\033[J\033[?2026l"
+/* Synchronized output: terminals that know it show the frame at once, the others ignore it. What is too long for a line is
+ * cut by the terminal. */
+#define BEGIN_FRAME "\033[?2026h\033[?7l\033[H"
+#define END_FRAME   "\033[J\033[?7h\033[?2026l"
 #define END_LINE    "\033[K"
 
 static void measure(struct terminal *terminal)

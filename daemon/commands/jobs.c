@@ -17,16 +17,16 @@
 
 static const struct column columns[] = {
     {.title = "STATE"},
-    {.title = "PROGRESS", .leaves = 3},
-    {.title = "DONE", .right = true, .leaves = 7},
-    {.title = "TOTAL", .right = true},
-    {.title = "FAILED", .right = true},
-    {.title = "SKIPPED", .right = true, .leaves = 5},
-    {.title = "RATE", .right = true, .leaves = 4},
-    {.title = "LEFT", .right = true, .leaves = 1},
-    {.title = "AGE", .right = true, .leaves = 2},
-    {.title = "ACCOUNT", .least = 6, .leaves = 6},
-    {.title = "JOB TYPE", .least = 16, .keep_end = true},
+    {.title = "PROGRESS", .leaves = 2},
+    {.title = "DONE", .right = true, .leaves = 10},
+    {.title = "TOTAL", .right = true, .leaves = 5},
+    {.title = "FAILED", .right = true, .leaves = 1},
+    {.title = "SKIPPED", .right = true, .leaves = 9},
+    {.title = "RATE", .right = true, .leaves = 8},
+    {.title = "LEFT", .right = true, .leaves = 4},
+    {.title = "AGE", .right = true, .leaves = 6},
+    {.title = "ACCOUNT", .least = 7, .leaves = 7},
+    {.title = "JOB TYPE", .least = 16, .keep_end = true, .leaves = 3},
     {.title = "ID", .least = 14, .keep_end = true},
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
