@@ -117,12 +117,13 @@ static bool shorten(const struct table *table, int *widths)
     return true;
 }
 
-static bool leave_out(const struct table *table, int *widths)
+/* One that is worth no more than this. */
+static bool leave_out(const struct table *table, int *widths, int worth)
 {
     size_t first = table->n_columns;
     for (size_t c = 0; c < table->n_columns; c++) {
         int leaves = table->columns[c].leaves;
-        if (widths[c] > 0 && leaves > 0 &&
+        if (widths[c] > 0 && leaves >= worth &&
             (first == table->n_columns || leaves > table->columns[first].leaves))
             first = c;
     }
@@ -137,7 +138,8 @@ static void fit(const struct table *table, int *widths, int indent)
     int width = table->terminal->width;
     natural_widths(table, widths);
     while (width > 0 && whole_width(table, widths, indent) > width) {
-        if (!shorten(table, widths) && !leave_out(table, widths))
+        if (!leave_out(table, widths, COLUMN_LUXURY) && !shorten(table, widths) &&
+            !leave_out(table, widths, 1))
             break;
     }
 }

@@ -1,9 +1,10 @@
 /*
  * table: a table for people: cells row by row, columns as wide as they need, all within the terminal's width.
  *
- * A column of which every cell is empty is left out. When the terminal is too narrow, columns that may be shortened
- * are, down to their least width, the widest first; then those that may go are left out, the highest number first. Text is
- * cleaned (terminal_text). Memory that is short is told by table_print.
+ * A column of which every cell is empty is left out. When the terminal is too narrow, first those that may go and are a
+ * luxury are left out, the highest number first; then those that may be shortened are, down to their least width, the
+ * widest first; then the rest of those that may go. Text is cleaned (terminal_text). Memory that is short is told by
+ * table_print.
  */
 #ifndef KLV_TABLE_H
 #define KLV_TABLE_H
@@ -11,6 +12,9 @@
 #include "terminal.h"
 
 #include <stdio.h>
+
+/* A column that leaves before another is shortened. */
+#define COLUMN_LUXURY 6
 
 struct column {
     const char *title;

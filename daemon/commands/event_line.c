@@ -25,17 +25,13 @@ static char *line_text(const struct terminal *terminal, const struct event *even
     return line;
 }
 
-bool event_line(const struct terminal *terminal, const struct event *event, int width, FILE *out)
+bool event_line(const struct terminal *terminal, const struct event *event, FILE *out)
 {
     char *line = line_text(terminal, event);
     enum style style = style_of(event->priority);
     if (!line)
         return false;
-    int taken = width > 0 ? terminal_text_width(terminal, line) : 0;
-    const char *mark = taken > width ? terminal_ellipsis(terminal) : "";
-    if (taken > width)
-        line[terminal_cut(terminal, line, width - terminal_text_width(terminal, mark), false, &taken)] = '\0';
-    fprintf(out, "%s%s%s%s\n", terminal_style(terminal, style), line, mark, terminal_plain(terminal, style));
+    fprintf(out, "%s%s%s\n", terminal_style(terminal, style), line, terminal_plain(terminal, style));
     free(line);
     return true;
 }

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* width: columns that the line may take, 0: as many as it needs. False without memory. */
-bool event_line(const struct terminal *terminal, const struct event *event, int width, FILE *out);
+/* False without memory. */
+bool event_line(const struct terminal *terminal, const struct event *event, FILE *out);
 
 #endif

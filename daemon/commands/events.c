@@ -42,7 +42,7 @@ static bool print_event(void *user, int64_t seq, const struct event *event)
     struct printing *printing = user;
     const struct view *view = printing->view;
     bool fine = view->options->json ? print_json(printing, seq, event)
-                                    : event_line(&view->terminal, event, 0, printing->out);
+                                    : event_line(&view->terminal, event, printing->out);
     if (fine && view->options->deliveries && !view->options->json)
         fine = delivery_print(view, seq, printing->out);
     printing->last_seq = seq;

@@ -132,7 +132,7 @@ static bool print_event(void *user, int64_t seq, const struct event *event)
     bool fine = true;
     if (history->n++ == 0)
         fputs("\nHistory\n", history->out);
-    fine = event_line(&history->view->terminal, event, history->view->terminal.width, history->out);
+    fine = event_line(&history->view->terminal, event, history->out);
     for (size_t i = 0; fine && i < event->n_errors; i++)
         fine = print_error(history, &event->errors[i]);
     if (event->more_errors > 0)

@@ -24,8 +24,8 @@ static const struct column columns[] = {
     {.title = "SKIPPED", .right = true, .leaves = 9},
     {.title = "RATE", .right = true, .leaves = 8},
     {.title = "LEFT", .right = true, .leaves = 4},
-    {.title = "AGE", .right = true, .leaves = 6},
-    {.title = "ACCOUNT", .least = 7, .leaves = 7},
+    {.title = "AGE", .right = true, .leaves = 7},
+    {.title = "ACCOUNT", .least = 7, .leaves = 3},
     {.title = "JOB TYPE", .least = 16, .keep_end = true, .leaves = 3},
     {.title = "ID", .least = 14, .keep_end = true},
 };

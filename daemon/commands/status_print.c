@@ -2,8 +2,10 @@
 
 #include "event_line.h"
 #include "../table.h"
+#include "../../lib/render.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +18,8 @@
 /* ---- accounts and job types ---- */
 
 static const struct column watch_columns[] = {
-    {.title = "ACCOUNT", .least = 6},
-    {.title = "JOB TYPE", .least = 12, .keep_end = true},
+    {.title = "ACCOUNT", .least = 7},
+    {.title = "JOB TYPE", .least = 16, .keep_end = true},
     {.title = "JOBS", .right = true},
     {.title = "QUEUED", .right = true, .leaves = 6},
     {.title = "RUNNING", .right = true},
@@ -229,6 +231,31 @@ static bool print_sinks(struct view *view, const struct status *status, FILE *ou
 
 /* ---- the rest ---- */
 
+/* A line, cleaned, and cut where the terminal ends. False without memory. */
+static bool text_line(const struct terminal *terminal, FILE *out, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool text_line(const struct terminal *terminal, FILE *out, const char *format, ...)
+{
+    char *raw = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vasprintf(&raw, format, arguments), taken;
+    va_end(arguments);
+    char *text = len < 0 ? NULL : terminal_text(terminal, raw);
+    if (len >= 0)
+        free(raw);
+    if (!text)
+        return false;
+    bool cut = terminal->width > 0 && terminal_text_width(terminal, text) > terminal->width;
+    const char *mark = cut ? terminal_ellipsis(terminal) : "";
+    if (cut)
+        text[terminal_cut(terminal, text, terminal->width - terminal_text_width(terminal, mark), false,
+                          &taken)] = '\0';
+    fprintf(out, "%s%s\n", text, mark);
+    free(text);
+    return true;
+}
+
 static void print_head(struct view *view, const struct status *status, FILE *out)
 {
     const struct terminal *terminal = &view->terminal;
@@ -276,7 +303,10 @@ static bool print_event(void *user, int64_t seq, const struct event *event)
     (void)seq;
     if (lately->shown++ == 0)
         fputs("\nWarnings and worse, of the last day:\n", lately->out);
-    lately->memory = event_line(&lately->view->terminal, event, lately->view->terminal.width, lately->out);
+    char *message = render_message(event), ago[HUMAN_SIZE];
+    lately->memory = message && text_line(&lately->view->terminal, lately->out, "%11s  %s",
+                                          human_distance(event->at, lately->view->now, ago), message);
+    free(message);
     return lately->memory;
 }
 
