@@ -39,7 +39,7 @@ INSERT INTO events (id, kind, priority, at, account, family, job_id, status, not
  'main', 'catalog-item-bulk-create-job', printf('01BENCH%019d', i * 10), 'complete', '', 0, 0, 0 FROM n
 """
 DELIVERIES = """
-INSERT INTO deliveries SELECT sink, seq, 'key' || seq, iif(seq % 1000 = 0, 2, 1), 1, 1000, 1000, at, 200, '' FROM events,
+INSERT INTO deliveries (sink, event, order_key, state, attempts, queued_at, next_at, last_at, last_status, last_error) SELECT sink, seq, 'key' || seq, iif(seq % 1000 = 0, 2, 1), 1, 1000, 1000, at, 200, '' FROM events,
  (SELECT 'journal' AS sink UNION ALL SELECT 'hook:ops') WHERE events.id GLOB 'evt_bench*'
 """
 
