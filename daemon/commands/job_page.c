@@ -23,10 +23,11 @@ static bool fact(const struct view *view, FILE *out, const char *name, const cha
     char *text = len < 0 ? NULL : terminal_text(&view->terminal, raw);
     if (text)
         fprintf(out, "  %-10s  %s\n", name, text);
+    bool fine = text != NULL;
     if (len >= 0)
         free(raw);
     free(text);
-    return text;
+    return fine;
 }
 
 static bool time_fact(const struct view *view, FILE *out, const char *name, wall_time at)
@@ -121,9 +122,10 @@ static bool print_error(const struct history *history, const struct job_error *e
     char *text = terminal_text(&history->view->terminal, raw);
     if (text)
         fprintf(history->out, "    error: %s\n", text);
+    bool fine = text != NULL;
     free(raw);
     free(text);
-    return text;
+    return fine;
 }
 
 static bool print_event(void *user, int64_t seq, const struct event *event)
@@ -176,8 +178,9 @@ static bool page_json(struct view *view, const struct job_row *row, FILE *out)
     char *text = json_out_take(&whole);
     if (text)
         fprintf(out, "%s\n", text);
+    bool fine = text != NULL;
     free(text);
-    return text;
+    return fine;
 }
 
 bool job_page(struct view *view, const struct job_row *row, FILE *out)

@@ -97,8 +97,9 @@ static bool print_json(const struct view *view, const struct job_row *row, FILE 
     char *text = json_out_string(job_json(view, row));
     if (text)
         fprintf(out, "%s\n", text);
+    bool fine = text != NULL;
     free(text);
-    return text;
+    return fine;
 }
 
 static bool each_job(void *user, const struct job_row *row)
