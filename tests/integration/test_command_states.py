@@ -45,8 +45,11 @@ def running(place: Place, acct: Any, receiver: Receiver) -> Iterator[Place]:
 
     def at_rest() -> bool:
         done = reading(place, "status", "--json")
-        sinks = json.loads(done.stdout)["sinks"] if done.stdout else []
-        return len(sinks) == 2 and all(sink["waiting"] == 0 and "last" in sink for sink in sinks)
+        seen = json.loads(done.stdout) if done.stdout else {"sinks": [], "accounts": []}
+        sinks = seen["sinks"]
+        # The daemon leaves its report once a second, so that it may be a moment behind the jobs.
+        known = [family["jobs"] for account in seen["accounts"] for family in account["families"]]
+        return known == [2] and len(sinks) == 2 and all(sink["waiting"] == 0 and "last" in sink for sink in sinks)
     wait_for(at_rest)
     yield place
 
@@ -54,11 +57,12 @@ def running(place: Place, acct: Any, receiver: Receiver) -> Iterator[Place]:
 def test_status_whole(running: Place) -> None:
     done = reading(running, "status")
     assert (done.returncode, done.stderr) == (0, "")
-    assert shape(done.stdout) == f"""\
+    # How many requests it took, and how much of the share is free yet, is the budget's to say.
+    assert re.sub(r"\d/\d+ 3,49\d/3,500", "USED LEFT", shape(done.stdout)) == f"""\
 klv-jobwatch 0.1.0 runs as process N, last news AGO: all is well
 
 ACCOUNT JOB TYPE JOBS QUEUED RUNNING DONE CANCELLED FAILURES DELAY SWEPT NEXT NEXT FULL USED/MIN API LEFT
-main {DELETE} 2 0 1 1 0 0 SPAN SPAN SPAN SPAN 3/350 3,497/3,500
+main {DELETE} 2 0 1 1 0 0 SPAN SPAN SPAN SPAN USED LEFT
 
 SINK WAITING GIVEN UP NEXT ATTEMPT LAST ANSWER
 ops 0 0 - delivered AGO
