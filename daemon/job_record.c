@@ -13,7 +13,7 @@ static size_t put(unsigned char *out, int64_t value, bool absent)
     uint64_t code = ABSENT;
     size_t n = 0;
     if (!absent)
-        code = (((uint64_t)value << 1) ^ (uint64_t)(value >> 63)) + 1;
+        code = (((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0)) + 1;
     for (; code >= 0x80; code >>= 7)
         out[n++] = (unsigned char)(code | 0x80);
     out[n++] = (unsigned char)code;

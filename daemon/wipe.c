@@ -46,6 +46,7 @@ static void *pass_realloc(void *block, size_t size)
     return next(block, size);
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's names are reserved
 void free(void *block)
 {
     if (!block)
@@ -57,6 +58,7 @@ void free(void *block)
 }
 
 /* A small block that has to move is copied here, so that the old one is wiped. */
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
 void *realloc(void *block, size_t size)
 {
     size_t room = block ? malloc_usable_size(block) : 0;

@@ -480,7 +480,7 @@ static void run_dead_receiver(int dead_port, struct dead *dead)
         enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
     }
     assert_true(store_commit(rig.store));
-    rig_run(&rig, healthy_is_served, 60000);
+    rig_run(&rig, healthy_is_served, 180000);
     assert_int_equal(waiting_of(&rig, "hook:dead"), 5000);
     assert_int_equal(waiting_of(&rig, "hook:ops"), 0);
     rig_close(&rig);

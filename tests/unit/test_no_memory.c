@@ -159,11 +159,12 @@ static bool scene_render(void)
     bool got = template && events[0] && events[1] && events[2];
     if (got) {
         const struct event *const *all = (const struct event *const *)events;
-        got &= render_all(all, 1, template) & render_all(all, 3, template);
-        got &=
-            fine(render_line(events[0])) & fine(render_json_line(events[0])) & fine(render_errors(events[0]));
         size_t n = render_journal(events[0], fields);
-        got &= n > 0;
+        const bool each[] = {render_all(all, 1, template),   render_all(all, 3, template),
+                             fine(render_line(events[0])),   fine(render_json_line(events[0])),
+                             fine(render_errors(events[0])), n > 0};
+        for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+            got = got && each[i];
         journal_fields_finish(fields, n);
     }
     for (size_t i = 0; i < 3; i++)
@@ -298,7 +299,8 @@ static bool scene_budget(void)
     if (got) {
         size_t n = budget_export(budget, (mono_time){2000}, 5, times, 200);
         struct budget *next = budget_new(&more);
-        got = budget_set_limits(budget, &more) & (next && budget_import(next, (mono_time){2000}, times, n));
+        got = budget_set_limits(budget, &more);
+        got = next && budget_import(next, (mono_time){2000}, times, n) && got;
         budget_free(next);
     }
     budget_free(budget);
