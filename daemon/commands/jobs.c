@@ -216,7 +216,8 @@ static bool each_followed(void *user, const struct job_row *row)
     }
     now->lines = lines;
     lines[now->n++] = text;
-    if (bsearch(&text, following->before.lines, following->before.n, sizeof text, compare_lines))
+    const struct seen *before = &following->before;
+    if (before->n > 0 && bsearch(&text, before->lines, before->n, sizeof text, compare_lines))
         return true;
     if (listing->view->options->json)
         puts(text);

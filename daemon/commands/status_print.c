@@ -122,7 +122,8 @@ static void add_row(struct table *table, const struct row *row, wall_time now, b
     count_cell(table, row->sum.other, true, STYLE_WARN);
     count_cell(table, row->sum.with_failures, false, STYLE_WARN);
     span_cell(table, running && row->delay > 0, row->delay);
-    span_cell(table, !wall_is_none(row->swept), now.ms - row->swept.ms);
+    bool swept = !wall_is_none(row->swept);
+    span_cell(table, swept, swept ? now.ms - row->swept.ms : 0);
     span_cell(table, running && row->next != 0, row->next - now.ms);
     span_cell(table, running && row->next_full != 0, row->next_full - now.ms);
     part_cell(table, running ? row->spent : 0, running ? row->share : 0);
