@@ -445,7 +445,7 @@ static bool healthy_is_served(struct rig *rig)
     if (dead->sent == 0)
         dead->began = now;
     if (now - dead->began >= 1500)
-        return true;
+        return waiting_of(rig, "hook:ops") == 0; /* the last answer may still be on its way to us */
     dead->sent++;
     dead->sent_at = now;
     bool is_new;
