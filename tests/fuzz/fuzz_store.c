@@ -6,6 +6,7 @@
  * back at its end.
  */
 #include "../../daemon/store_private.h"
+#include "../../daemon/store_read.h"
 #include "../../daemon/watch_store.h"
 #include "../../lib/render.h"
 #include "../../lib/render_formats.h"
@@ -57,7 +58,7 @@ static void make_lax(void)
     execute("PRAGMA writable_schema = ON;"
             "UPDATE sqlite_schema SET sql = replace(replace(replace(sql, ') STRICT', ') '), ') , WITHOUT', "
             "') WITHOUT'),"
-            " 'NOT NULL', '');"
+            " 'NOT NULL', '') WHERE type = 'table';"
             "PRAGMA writable_schema = RESET");
 }
 
@@ -230,21 +231,55 @@ static bool each_event(void *user, int64_t seq, const struct event *event)
     return true;
 }
 
+static bool each_job(void *user, const struct job_row *row)
+{
+    struct job_start start;
+    (void)user;
+    assert(row->id && row->status_word);
+    store_read_job_start(store, row, &start);
+    return true;
+}
+
+static bool each_watch(void *user, const struct watch_counts *counts)
+{
+    int64_t total;
+    (void)user;
+    assert(counts->account && counts->family);
+    store_read_job_total(store, counts->id, &total);
+    return true;
+}
+
+static bool each_sink(void *user, const struct sink_figures *figures)
+{
+    (void)user;
+    assert(figures->sink);
+    return true;
+}
+
+/* What the commands read. */
+static void read_as_commands_do(void)
+{
+    struct event_query events = {.priority = PRIO_DEBUG, .since = WALL_NONE, .until = WALL_NONE};
+    struct job_query jobs = {.order = JOBS_USUAL};
+    store_read_events(store, &events, each_event, NULL);
+    store_read_jobs(store, &jobs, each_job, NULL);
+    store_read_watches(store, NULL, NULL, each_watch, NULL);
+    store_read_sinks(store, each_sink, NULL);
+}
+
 static void read_the_rest(void)
 {
-    struct event_query query = {.since = WALL_NONE, .until = WALL_NONE};
     struct stored_delivery rows[4];
     size_t n = 0;
     mono_time next;
-    int64_t a, b, c;
-    store_events_query(store, &query, each_event, NULL);
+    int64_t a, b;
     if (store_deliveries_due(store, "hook", (mono_time){NOW}, rows, 4, &n)) {
         for (size_t i = 0; i < n; i++)
             event_free(store_event_load(store, rows[i].seq));
     }
     store_delivery_next(store, "hook", &next);
     store_delivery_counts(store, NULL, &a, &b);
-    store_job_counts(store, 1, &a, &b, &c);
+    read_as_commands_do();
     store_timeline(store, "here", 12345, (wall_time){NOW});
 }
 
