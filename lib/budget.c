@@ -225,6 +225,17 @@ static mono_time room_at(const struct budget *budget, uint32_t limit, int64_t le
     return mono_add(end_at(budget, budget->n - k), length + ROUNDING);
 }
 
+/* The same for the minute. While too little is known of the others, no later than when enough is: by then the
+ * caller asks again. */
+static mono_time minute_room_at(const struct budget *budget, uint32_t limit, mono_time now)
+{
+    mono_time at = room_at(budget, limit, MINUTE);
+    if (!budget->heard || !budget->window.first)
+        return at;
+    mono_time known = mono_add(budget->window.ends, UNKNOWN_AT_FIRST - MINUTE);
+    return known.ms > now.ms ? mono_min(at, known) : at;
+}
+
 /* Nothing may be sent before this, whatever the windows say. */
 static mono_time blocked_until(const struct budget *budget)
 {
@@ -234,7 +245,7 @@ static mono_time blocked_until(const struct budget *budget)
 mono_time budget_when(const struct budget *budget, mono_time now)
 {
     mono_time when = mono_max(room_at(budget, burst_now(budget), SECOND),
-                              room_at(budget, steady_now(budget, now), MINUTE));
+                              minute_room_at(budget, steady_now(budget, now), now));
     return mono_max(when, blocked_until(budget));
 }
 
@@ -246,7 +257,7 @@ static uint32_t without(uint32_t limit, uint32_t reserve)
 mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, mono_time now)
 {
     mono_time second = room_at(budget, without(burst_now(budget), BURST_RESERVE), SECOND);
-    mono_time minute = room_at(budget, without(steady_now(budget, now), reserve), MINUTE);
+    mono_time minute = minute_room_at(budget, without(steady_now(budget, now), reserve), now);
     return mono_max(mono_max(second, minute), blocked_until(budget));
 }
 

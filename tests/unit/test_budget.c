@@ -406,6 +406,27 @@ static void test_no_window_is_ever_over(void **state)
     }
 }
 
+/* The least is for the first seconds only: whoever waits is told to ask again when they are over. */
+static void test_the_first_seconds_hold_nobody_for_a_minute(void **state)
+{
+    (void)state;
+    const struct budget_limits limits = {10, 40, 0.5};
+    const struct rate_headers headers = {120, 119, 60, -1};
+    struct budget *budget = budget_new(&limits);
+    mono_time now = {1000000};
+    int sent = 0;
+    for (; sent < 40 && budget_when(budget, now).ms <= now.ms; sent++) {
+        budget_spend(budget, now);
+        budget_done(budget, now, 200, &headers);
+    }
+    assert_true(sent > 0 && sent < 10);
+    assert_in_range(budget_when(budget, now).ms - now.ms, 1, 5000);
+    assert_in_range(budget_when_reserving(budget, 2, now).ms - now.ms, 1, 5000);
+    now = budget_when(budget, now);
+    assert_true(budget_when(budget, now).ms <= now.ms);
+    budget_free(budget);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_reload_keeps_what_was_spent),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_no_window_is_ever_over),
+        cmocka_unit_test(test_the_first_seconds_hold_nobody_for_a_minute),
     };
     return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }
