@@ -38,6 +38,13 @@ static int64_t clock_ms(clockid_t clock)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static void end_requests(void *user)
+{
+    struct app *app = user;
+    http_close(app->http);
+}
+
+/* The command's own goes first: it tells that this is the end. */
 static void on_stop(void *user)
 {
     struct app *app = user;
@@ -46,10 +53,12 @@ static void on_stop(void *user)
         watch_close(app->watches[i]);
     if (held && !store_release(app->store))
         log_error("what changed last is not saved, it will be seen again: %s", store_error(app->store));
-    delivery_close(app->delivery);
-    http_close(app->http);
     if (app->on_stop)
         app->on_stop(app);
+    if (app->delivery)
+        delivery_close(app->delivery, end_requests, app);
+    else
+        end_requests(app);
 }
 
 static void on_reload(void *user)

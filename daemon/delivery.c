@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FIGURES_AGE 1000
+#define GRACE       400 /* ms for the last requests: the end has to come within a second */
 
 static const struct backoff_rules journal_rules = {.base = 100, .cap = 10000};
 
@@ -355,10 +356,33 @@ static mono_time pump_journal(struct delivery *delivery, struct now now)
 
 void delivery_soon(struct delivery *delivery)
 {
-    if (delivery->closed)
+    if (!delivery->timer)
         return;
     delivery->woken = true;
     loop_timer_at(delivery->timer, loop_now(delivery->loop).mono);
+}
+
+static bool is_sending(const struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->n_hooks; i++) {
+        if (hook_in_flight(delivery->hooks[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* After the close: the end, as soon as nothing is in flight. */
+static void end_or_wait(struct delivery *delivery, struct now now)
+{
+    delivery->save_at = (mono_time){INT64_MIN}; /* the last chance */
+    delivery_save(delivery, now);
+    if (is_sending(delivery) && now.mono.ms < delivery->grace_end.ms) {
+        loop_timer_at(delivery->timer, delivery->grace_end);
+        return;
+    }
+    loop_timer_close(delivery->timer);
+    delivery->timer = NULL;
+    delivery->ended(delivery->ended_user);
 }
 
 /* What has ended is written first, so that it makes way for what follows it. */
@@ -366,8 +390,10 @@ static void turn(void *user)
 {
     struct delivery *delivery = user;
     struct now now = loop_now(delivery->loop);
-    if (delivery->closed)
+    if (delivery->closed) {
+        end_or_wait(delivery, now);
         return;
+    }
     delivery->woken = false;
     mono_time next = pump_unsaved(delivery, now);
     if (delivery_save(delivery, now)) {
@@ -402,13 +428,7 @@ void delivery_replay(struct delivery *delivery)
 
 bool delivery_is_quiet(const struct delivery *delivery)
 {
-    if (delivery->woken || sink_journal_is_busy(delivery->journal))
-        return false;
-    for (size_t i = 0; i < delivery->n_hooks; i++) {
-        if (hook_in_flight(delivery->hooks[i]) > 0)
-            return false;
-    }
-    return true;
+    return !delivery->woken && !sink_journal_is_busy(delivery->journal) && !is_sending(delivery);
 }
 
 void delivery_on_quiet(struct delivery *delivery, void (*quiet)(void *user), void *user)
@@ -443,16 +463,17 @@ bool delivery_webhook_is_off(const struct delivery *delivery, const char *name, 
 
 /* ---- the end ---- */
 
-void delivery_close(struct delivery *delivery)
+void delivery_close(struct delivery *delivery, void (*closed)(void *user), void *user)
 {
-    if (!delivery || delivery->closed)
+    if (delivery->closed)
         return;
+    struct now now = loop_now(delivery->loop);
     delivery->closed = true;
-    loop_timer_close(delivery->timer);
-    delivery->timer = NULL;
-    delivery->save_at = (mono_time){INT64_MIN}; /* the last chance */
-    delivery_save(delivery, loop_now(delivery->loop));
+    delivery->ended = closed;
+    delivery->ended_user = user;
+    delivery->grace_end = mono_add(now.mono, GRACE);
     sink_journal_close(delivery->journal);
+    end_or_wait(delivery, now);
 }
 
 void delivery_free(struct delivery *delivery)

@@ -87,9 +87,12 @@ void delivery_figures(const struct delivery *delivery, int64_t *ret_waiting, int
 /* Whether a webhook answered that it is gone, and gets nothing until the next reload. False: there is none of the name. */
 bool delivery_webhook_is_off(const struct delivery *delivery, const char *name, bool *ret);
 
-/* Stop sending: nothing new starts; what is in flight is given up by http_close and is sent again by the next
- * run. Idempotent. */
-void delivery_close(struct delivery *delivery);
+/*
+ * Stop sending: nothing new starts. Requests in flight have less than half a second to end, and what came of
+ * them is written; then `closed` is called once, perhaps before this returns: http_close is to give up the
+ * rest, which is sent again by the next run. Idempotent.
+ */
+void delivery_close(struct delivery *delivery, void (*closed)(void *user), void *user);
 void delivery_free(struct delivery *delivery); /* after loop_run; NULL is fine; wipes secrets */
 
 #endif

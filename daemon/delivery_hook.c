@@ -114,7 +114,7 @@ static void on_answer(void *user, const struct webhook_answer *answer)
     struct attempt *attempt = user;
     struct hook *hook = attempt->hook;
     unlink_attempt(hook, attempt);
-    if (answer->verdict != WEBHOOK_CANCELLED && !hook->delivery->closed)
+    if (answer->verdict != WEBHOOK_CANCELLED)
         settle(hook, attempt, answer);
     free_attempt(attempt);
 }

@@ -71,6 +71,9 @@ struct delivery {
     bool woken; /* a turn comes at once */
     bool started;
     bool closed;
+    mono_time grace_end; /* then what is in flight is given up */
+    void (*ended)(void *user);
+    void *ended_user;
     void (*quiet)(void *user);
     void *quiet_user;
     struct stored_delivery rows[DELIVERY_ROWS];    /* room for one look at a time */

@@ -52,11 +52,16 @@ static void close_if_open(void *handle)
         uv_close(handle, NULL);
 }
 
-/* The loop ends by itself when the last handle is closed: stopping a signal handle would not be enough. */
+/*
+ * The loop ends by itself when the last handle is closed: stopping a signal handle would not be enough. What the end
+ * still waits for is not to be killed by a late reload; a second SIGTERM may.
+ */
 static void close_own_handles(struct loop *loop)
 {
     for (int i = 0; i < N_SIGNALS; i++)
         close_if_open(&loop->signals[i]);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
     close_if_open(&loop->stop);
     close_if_open(&loop->turn);
 }

@@ -106,12 +106,17 @@ static inline struct config *rig_parse(const struct rig *rig)
     return config;
 }
 
+static inline void rig_end_requests(void *user)
+{
+    struct rig *rig = user;
+    http_close(rig->http);
+}
+
 static inline void rig_on_stop(void *user)
 {
     struct rig *rig = user;
     loop_timer_close(rig->timer);
-    delivery_close(rig->delivery);
-    http_close(rig->http);
+    delivery_close(rig->delivery, rig_end_requests, rig);
 }
 
 static inline void rig_on_reload(void *user)

@@ -624,6 +624,88 @@ static void test_restart_sends_the_rest(void **state)
     rig_finish(&rig);
 }
 
+/* ---- a stop while a request is in flight ---- */
+
+struct slow {
+    struct scripted_server server;
+    atomic_bool asked;
+    int ms; /* that an answer takes */
+};
+
+static struct scripted_reply ok_but_slow(void *user, size_t n, const struct seen_request *request)
+{
+    struct slow *slow = user;
+    (void)n;
+    (void)request;
+    atomic_store(&slow->asked, true);
+    poll(NULL, 0, slow->ms);
+    return reply(200);
+}
+
+static bool is_asked(struct rig *rig)
+{
+    return atomic_load(&((struct slow *)rig->data)->asked) && waiting_of(rig, "journal") == 0;
+}
+
+/* Two events of one job: the second may not go, because it is the end. Returns how many wait afterwards. */
+static int64_t stop_while_asked(struct rig *rig, struct slow *slow)
+{
+    rig->data = slow;
+    rig_add_webhook(rig, "ops", slow->server.port, "");
+    rig_open(rig);
+    rig_configure(rig);
+    enqueue(rig, EVENT_JOB_COMPLETED, "01A", 1);
+    enqueue(rig, EVENT_JOB_COMPLETED, "01A", 2);
+    rig_run(rig, is_asked, WITHIN);
+    int64_t waiting = waiting_of(rig, "hook:ops");
+    rig_close(rig);
+    assert_false(rig->timed_out);
+    assert_true(rig->stop_took < 1000);
+    return waiting;
+}
+
+/* Its answer is waited for, and what it said is known to the next life. */
+static void test_stop_waits_for_an_answer(void **state)
+{
+    struct rig rig;
+    struct slow slow = {.ms = 200};
+    (void)state;
+    server_start(&slow.server, ok_but_slow, &slow);
+    rig_init(&rig);
+    assert_int_equal(stop_while_asked(&rig, &slow), 1);
+    rig_open(&rig);
+    rig_configure(&rig);
+    rig_run(&rig, nothing_waits, WITHIN);
+    rig_close(&rig);
+    server_stop(&slow.server);
+    assert_false(rig.timed_out);
+    assert_int_equal(slow.server.n, 2); /* each once */
+    server_free(&slow.server);
+    rig_finish(&rig);
+}
+
+/* But not for ever: it comes again, as the same. */
+static void test_stop_gives_a_stuck_receiver_up(void **state)
+{
+    struct rig rig;
+    struct slow slow = {.ms = 1200}; /* less than the time-out of the request that follows */
+    (void)state;
+    server_start(&slow.server, ok_but_slow, &slow);
+    rig_init(&rig);
+    assert_int_equal(stop_while_asked(&rig, &slow), 2);
+    slow.ms = 0;
+    rig_open(&rig);
+    rig_configure(&rig);
+    rig_run(&rig, nothing_waits, WITHIN);
+    rig_close(&rig);
+    server_stop(&slow.server);
+    assert_false(rig.timed_out);
+    assert_int_equal(slow.server.n, 3);
+    assert_string_equal(slow.server.requests[0].body, slow.server.requests[1].body);
+    server_free(&slow.server);
+    rig_finish(&rig);
+}
+
 /* ---- a store that fails ---- */
 
 struct full {
@@ -954,6 +1036,8 @@ int main(void)
         cmocka_unit_test(test_silent_receiver_delays_nobody),
         cmocka_unit_test(test_backlog_sleeps),
         cmocka_unit_test(test_restart_sends_the_rest),
+        cmocka_unit_test(test_stop_waits_for_an_answer),
+        cmocka_unit_test(test_stop_gives_a_stuck_receiver_up),
         cmocka_unit_test(test_not_sent_again_when_saving_fails),
         cmocka_unit_test(test_errors_are_waited_for),
         cmocka_unit_test(test_errors_too_late),
