@@ -305,14 +305,51 @@ static mono_time pump_unsaved(struct delivery *delivery, struct now now)
 
 /* ---- what is ---- */
 
-/* Load the events of due rows, each with the outcome it will have. Returns how many. */
-static size_t load_batch(struct delivery *delivery, size_t n, struct event **events, struct now now)
+static bool is_settled(const struct delivery *delivery, int64_t seq)
+{
+    for (const struct outcome *outcome = delivery->outcomes; outcome; outcome = outcome->next) {
+        if (outcome->row.seq == seq && strcmp(outcome->row.sink, SINK_JOURNAL) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * While saving fails the store goes on to call due what the journal has had. So these are taken as they were
+ * recorded, up to the first that has to wait, without those whose outcome is at hand.
+ */
+static bool due_while_saving_fails(struct delivery *delivery, struct now now, size_t *ret_n)
+{
+    struct journal_queue *queue = &delivery->journal_queue;
+    size_t n = DELIVERY_BATCH, looked = DELIVERY_BATCH, kept = 0;
+    while (kept == 0 && looked == DELIVERY_BATCH && delivery->n_outcomes < MOST_OUTCOMES) {
+        bool fine = store_deliveries_behind(delivery->store, SINK_JOURNAL, queue->settled_to, delivery->rows,
+                                            DELIVERY_BATCH, &n);
+        if (!delivery_note_read(delivery, fine))
+            return false;
+        for (looked = 0; looked < n && delivery->rows[looked].next_at.ms <= now.mono.ms; looked++) {
+            if (!is_settled(delivery, delivery->rows[looked].seq))
+                delivery->rows[kept++] = delivery->rows[looked];
+            else if (kept == 0)
+                queue->settled_to = delivery->rows[looked].seq;
+        }
+    }
+    *ret_n = kept;
+    return true;
+}
+
+/* Load the events of due rows, each with the outcome it will have. Returns how many. Errors that come late are
+ * kept away from them only when that can be saved. */
+static size_t load_batch(struct delivery *delivery, size_t n, struct event **events, bool saved,
+                         struct now now)
 {
     struct journal_queue *queue = &delivery->journal_queue;
     queue->n = 0;
     for (size_t i = 0; i < n; i++) {
         struct outcome *outcome = outcome_new(&delivery->rows[i]);
-        struct event *event = outcome ? delivery_load(delivery, &outcome->row, now) : NULL;
+        struct event *event = !outcome ? NULL
+                              : saved  ? delivery_load(delivery, &outcome->row, now)
+                                       : store_event_load(delivery->store, outcome->row.seq);
         if (event) {
             events[queue->n] = event;
             queue->batch[queue->n++] = outcome;
@@ -326,7 +363,7 @@ static size_t load_batch(struct delivery *delivery, size_t n, struct event **eve
     return queue->n;
 }
 
-static mono_time pump_journal(struct delivery *delivery, struct now now)
+static mono_time pump_journal(struct delivery *delivery, bool saved, struct now now)
 {
     struct journal_queue *queue = &delivery->journal_queue;
     struct event *events[DELIVERY_BATCH];
@@ -335,11 +372,13 @@ static mono_time pump_journal(struct delivery *delivery, struct now now)
         return MONO_NEVER;
     if (queue->failures > 0 && now.mono.ms < queue->retry_at.ms)
         return queue->retry_at;
-    if (!delivery_due(delivery, SINK_JOURNAL, now, DELIVERY_BATCH, &n))
-        return mono_add(now.mono, 1000);
-    n = load_batch(delivery, n, events, now);
+    if (!(saved ? delivery_due(delivery, SINK_JOURNAL, now, DELIVERY_BATCH, &n)
+                : due_while_saving_fails(delivery, now, &n)))
+        return mono_add(now.mono, STORE_WAIT);
+    n = load_batch(delivery, n, events, saved, now);
     if (n == 0)
-        return delivery_next_look(delivery, SINK_JOURNAL, &queue->blocked_wait, now);
+        return saved ? delivery_next_look(delivery, SINK_JOURNAL, &queue->blocked_wait, now)
+                     : delivery->save_at;
     queue->blocked_wait = BLOCKED_WAIT;
     bool fine = sink_journal_write(delivery->journal, (const struct event *const *)events, n, journal_written,
                                    delivery);
@@ -395,14 +434,13 @@ static void turn(void *user)
         return;
     }
     delivery->woken = false;
-    mono_time next = pump_unsaved(delivery, now);
-    if (delivery_save(delivery, now)) {
-        next = mono_min(next, pump_journal(delivery, now));
-        for (size_t i = 0; i < delivery->n_hooks; i++)
-            next = mono_min(next, hook_pump(delivery->hooks[i], now));
-    } else {
-        next = mono_min(next, delivery->save_at);
-    }
+    bool saved = delivery_save(delivery, now);
+    mono_time next = saved ? MONO_NEVER : delivery->save_at;
+    /* What is recorded is older than what is not. */
+    next = mono_min(next, pump_journal(delivery, saved, now));
+    next = mono_min(next, pump_unsaved(delivery, now));
+    for (size_t i = 0; i < delivery->n_hooks && saved; i++)
+        next = mono_min(next, hook_pump(delivery->hooks[i], now));
     if (delivery->woken || next.ms <= now.mono.ms)
         delivery_soon(delivery);
     else

@@ -61,6 +61,7 @@ void delivery_settle(struct delivery *delivery, struct outcome *outcome)
     outcome->next = NULL;
     *delivery->outcomes_end = outcome;
     delivery->outcomes_end = &outcome->next;
+    delivery->n_outcomes++;
     delivery_soon(delivery);
 }
 
@@ -82,7 +83,7 @@ static void note_saved(struct delivery *delivery, bool fine, struct now now)
     if (fine && delivery->save_failures > 0)
         log_notice("deliveries are being saved again");
     if (!fine && delivery->save_failures == 0)
-        log_error("what was delivered is not being saved, so nothing more is sent: %s",
+        log_error("what was delivered is not being saved, alerts go to the journal only, webhooks wait: %s",
                   store_error(delivery->store));
     delivery->save_failures = fine ? 0 : delivery->save_failures + 1;
     if (!fine)
@@ -99,6 +100,8 @@ static void forget_outcomes(struct delivery *delivery)
         outcome_free(outcome);
     }
     delivery->outcomes_end = &delivery->outcomes;
+    delivery->n_outcomes = 0;
+    delivery->journal_queue.settled_to = 0;
     delivery->figures->fresh = false;
     for (size_t i = 0; i < delivery->n_hooks; i++)
         hook_wake(delivery->hooks[i]);

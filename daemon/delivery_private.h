@@ -13,6 +13,9 @@
 /* More than a batch and the most requests of a webhook together. */
 #define DELIVERY_ROWS CONFIG_GROUP_MAX
 
+/* So many outcomes wait to be saved at most, but for what the requests in flight bring. */
+#define MOST_OUTCOMES 4096
+
 #define STORE_WAIT       1000 /* ms, when the store or the memory fails */
 #define BLOCKED_WAIT     1000
 #define BLOCKED_WAIT_MAX 30000
@@ -40,6 +43,7 @@ struct journal_queue {
     size_t n;
     char unsaved[DELIVERY_BATCH][EVENT_ID_SIZE]; /* what is being written before it is saved */
     size_t n_unsaved;
+    int64_t settled_to; /* while saving fails: of the waiting rows up to this one, each has its outcome */
     uint32_t failures;
     mono_time retry_at;
     int64_t blocked_wait;
@@ -64,6 +68,7 @@ struct delivery {
     size_t n_hooks;
     struct outcome *outcomes; /* not written yet, oldest first */
     struct outcome **outcomes_end;
+    size_t n_outcomes;
     uint32_t save_failures;
     mono_time save_at; /* no write before */
     bool unreadable;   /* the store, at the last try */

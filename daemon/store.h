@@ -158,6 +158,9 @@ bool store_delivery_add(struct store *store, const char *sink, int64_t seq, cons
  */
 bool store_deliveries_due(struct store *store, const char *sink, mono_time now, struct stored_delivery *rows,
                           size_t max, size_t *ret_n);
+/* Up to max waiting deliveries of the sink, due or not, of events behind seq, lowest first. */
+bool store_deliveries_behind(struct store *store, const char *sink, int64_t seq, struct stored_delivery *rows,
+                             size_t max, size_t *ret_n);
 /*
  * For a sink that groups. fresh: waiting deliveries in no group yet, queued as of now, of which each older
  * waiting one with the same order key is one too; the first max by seq. leaders: groups (the first row of

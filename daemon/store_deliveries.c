@@ -59,6 +59,12 @@ bool store_deliveries_due(struct store *store, const char *sink, mono_time now, 
     return read_rows(store, SQL_DELIVERIES_DUE, sink, now.ms, rows, max, ret_n);
 }
 
+bool store_deliveries_behind(struct store *store, const char *sink, int64_t seq, struct stored_delivery *rows,
+                             size_t max, size_t *ret_n)
+{
+    return read_rows(store, SQL_DELIVERIES_BEHIND, sink, seq, rows, max, ret_n);
+}
+
 bool store_deliveries_fresh(struct store *store, const char *sink, mono_time now,
                             struct stored_delivery *rows, size_t max, size_t *ret_n)
 {

@@ -67,6 +67,8 @@ const char *const statement_texts[N_STATEMENTS] = {
         " AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_order WHERE e.sink = d.sink "
         "AND e.order_key = d.order_key"
         " AND e.state = 0 AND e.event < d.event) ORDER BY next_at, event LIMIT ?3",
+    [SQL_DELIVERIES_BEHIND] = "SELECT " DELIVERY_ROW_COLUMNS " FROM deliveries INDEXED BY deliveries_due"
+                              " WHERE sink = ?1 AND state = 0 AND event > ?2 ORDER BY event LIMIT ?3",
     [SQL_DELIVERIES_FRESH] =
         "SELECT " DELIVERY_ROW_COLUMNS " FROM deliveries AS d INDEXED BY deliveries_group"
         " WHERE sink = ?1 AND leader = 0 AND state = 0 AND queued_at <= ?2"

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #define WITHIN 20000
+#define MANY   300 /* events: more than some batches; a third as many jobs */
 
 static struct scripted_reply reply(int status)
 {
@@ -767,6 +768,70 @@ static void test_not_sent_again_when_saving_fails(void **state)
     rig_finish(&rig);
 }
 
+static bool all_in_journal_then_freed(struct rig *rig)
+{
+    struct full *full = rig->data;
+    char *journal = rig_journal(rig);
+    size_t lines = count_in(journal, "\n");
+    free(journal);
+    if (lines >= MANY)
+        atomic_store(&full->fails, false);
+    return waiting_of(rig, NULL) == 0;
+}
+
+/* The place of an event in the journal, by its job and count. */
+static const char *line_of(const char *journal, int job, int count)
+{
+    char id[32], completed[40];
+    snprintf(id, sizeof id, "\"id\":\"JOB%d\"", job);
+    snprintf(completed, sizeof completed, "\"completed_count\":%d,", count);
+    for (const char *at = journal; (at = strstr(at, id)); at++) {
+        if (strncmp(strstr(at, "\"completed_count\""), completed, strlen(completed)) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+/* Alerts that were recorded when the disk became full: all reach the journal, each once and each job's in order, before
+ * any can be noted as told. */
+static void test_journal_goes_on_when_saving_fails(void **state)
+{
+    struct rig rig;
+    struct scripted_server server;
+    struct full full = {0};
+    (void)state;
+    server_start(&server, always_ok, NULL);
+    rig_init(&rig);
+    rig.data = &full;
+    rig_add_webhook(&rig, "ops", server.port, "min-priority = err");
+    rig_open(&rig);
+    rig_configure(&rig);
+    assert_true(store_begin(rig.store));
+    for (int i = 0; i < MANY; i++) {
+        char job[16];
+        snprintf(job, sizeof job, "JOB%d", i % (MANY / 3));
+        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), i == MANY / 2 ? 50 : 0);
+    }
+    assert_true(store_commit(rig.store));
+    sqlite3_commit_hook(rig.store->db, refuse_commit, &full);
+    atomic_store(&full.fails, true);
+    rig_run(&rig, all_in_journal_then_freed, WITHIN);
+    rig_close(&rig);
+    server_stop(&server);
+    assert_false(rig.timed_out);
+    assert_true(full.refused > 0);
+    char *journal = rig_journal(&rig);
+    assert_int_equal(count_in(journal, "\n"), MANY);
+    for (int i = 0; i < MANY; i++) {
+        const char *line = line_of(journal, i % (MANY / 3), i);
+        assert_non_null(line);
+        assert_true(i < MANY / 3 || line_of(journal, i % (MANY / 3), i - MANY / 3) < line);
+    }
+    free(journal);
+    server_free(&server);
+    rig_finish(&rig);
+}
+
 /* ---- errors that come later ---- */
 
 static const struct job_error some_errors[] = {
@@ -1039,6 +1104,7 @@ int main(void)
         cmocka_unit_test(test_stop_waits_for_an_answer),
         cmocka_unit_test(test_stop_gives_a_stuck_receiver_up),
         cmocka_unit_test(test_not_sent_again_when_saving_fails),
+        cmocka_unit_test(test_journal_goes_on_when_saving_fails),
         cmocka_unit_test(test_errors_are_waited_for),
         cmocka_unit_test(test_errors_too_late),
         cmocka_unit_test(test_filters),
