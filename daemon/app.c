@@ -374,7 +374,8 @@ void app_prune(struct app *app)
     struct now now = loop_now(app->loop);
     if (!store_begin(app->store))
         return;
-    if (store_prune(app->store, (wall_time){now.wall.ms - app->config->retention}, MAX_PRUNED, &removed))
+    mono_time before = {now.mono.ms - app->config->retention};
+    if (store_prune(app->store, SINK_JOURNAL, before, MAX_PRUNED, &removed))
         (void)store_commit(app->store);
     else
         store_rollback(app->store);

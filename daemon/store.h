@@ -191,9 +191,12 @@ bool store_delivery_counts(struct store *store, const char *sink, int64_t *ret_w
 bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n);
 bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n);
 
-/* Retention: remove events (with their deliveries) older than wall time `before` of which no delivery waits.
- * At most `max` a call. */
-bool store_prune(struct store *store, wall_time before, size_t max, size_t *ret_removed);
+/*
+ * Retention: remove events (with their deliveries) that were recorded before `before` and of which no delivery
+ * waits, at most `max` a call. Recorded: queued for `sink`, which gets all of them; a wall clock that was set
+ * wrong ages nothing.
+ */
+bool store_prune(struct store *store, const char *sink, mono_time before, size_t max, size_t *ret_removed);
 
 /* A text the daemon leaves for the commands under a key (its plan, problems); overwritten each time. */
 bool store_note_put(struct store *store, const char *key, const char *text);

@@ -226,13 +226,14 @@ struct event *store_event_load(struct store *store, int64_t seq)
     return NULL;
 }
 
-bool store_prune(struct store *store, wall_time before, size_t max, size_t *ret_removed)
+bool store_prune(struct store *store, const char *sink, mono_time before, size_t max, size_t *ret_removed)
 {
     sqlite3_stmt *s = store_statement(store, SQL_PRUNE);
     if (!s)
         return false;
-    sqlite3_bind_int64(s, 1, before.ms);
-    sqlite3_bind_int64(s, 2, (int64_t)max);
+    bind_text(s, 1, sink);
+    sqlite3_bind_int64(s, 2, before.ms);
+    sqlite3_bind_int64(s, 3, (int64_t)max);
     if (!store_run(store, s))
         return false;
     *ret_removed = (size_t)sqlite3_changes(store->db);

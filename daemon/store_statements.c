@@ -57,8 +57,12 @@ const char *const statement_texts[N_STATEMENTS] = {
         "INSERT INTO event_errors (event, n, code, title, detail, pointer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_ERRORS_LOAD] = "SELECT code, title, detail, pointer FROM event_errors WHERE event = ?1 ORDER BY n",
     [SQL_MORE_ERRORS] = "UPDATE events SET more_errors = ?2 WHERE seq = ?1",
-    [SQL_PRUNE] = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < ?1"
-                  " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state = 0) LIMIT ?2)",
+    /* What was recorded later has a higher number: the first that is to stay bounds the look. */
+    [SQL_PRUNE] = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE seq < coalesce("
+                  "(SELECT event FROM deliveries WHERE sink = ?1 AND queued_at >= ?2 ORDER BY event LIMIT 1),"
+                  " (SELECT max(seq) + 1 FROM events))"
+                  " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state = 0)"
+                  " ORDER BY seq LIMIT ?3)",
     [SQL_DELIVERY_ADD] = "INSERT INTO deliveries (sink, event, order_key, queued_at, next_at, leader)"
                          " VALUES (?1, ?2, ?3, ?4, ?5, iif(?5 > ?4, 0, NULL))"
                          " ON CONFLICT DO NOTHING",

@@ -114,6 +114,24 @@ def test_restarts_under_another_clock_keep_the_ledger(place: Place, acct: Any, s
     assert set(kinds(receiver)) <= {"watch.started", "api.throttled"}
 
 
+def test_a_clock_far_ahead_prunes_no_history(place: Place, acct: Any) -> None:
+    """`retention` is counted in time that has passed, not in what a clock says."""
+    clock = Clock(place)
+    place.write(top="retention = 1h")
+
+    def recorded() -> list[str]:
+        assert place.run("once", env=clock.env).returncode == 0
+        lines = place.run("events", "--json", env=clock.env).stdout.splitlines()
+        return [json.loads(line)["event_id"] for line in lines]
+    recorded()
+    acct.add_job(DELETE, status="complete")
+    before = recorded()
+    assert len(before) == 2
+    for seconds in STEPS.values():
+        clock.step(seconds)
+        assert recorded() == before
+
+
 @pytest.mark.parametrize("monotonic", [False, True], ids=["suspended", "paused-from-outside"])
 def test_an_hour_away(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver, monotonic: bool) -> None:
     """Suspended: CLOCK_MONOTONIC stands still. Paused from outside (a virtual machine, SIGSTOP): it goes on. Connections are gone."""

@@ -519,11 +519,11 @@ static void test_a_mark_of_somebody_else(void **state)
     }
 }
 
-static void test_ledger_notes_prune(void **state)
+static void test_ledger_and_notes(void **state)
 {
     (void)state;
     mono_time times[3] = {{1}, {2}, {INT64_MAX}}, back[8];
-    size_t n, removed;
+    size_t n;
     struct store_watch watch;
     struct store *store = must_open(true);
     assert_true(store_watch_get(store, "main", "fam", &watch));
@@ -539,17 +539,46 @@ static void test_ledger_notes_prune(void **state)
     char *note = store_note_get(store, "x");
     assert_string_equal(note, "2");
     free(note);
-    int64_t done = add_event(store, "old and delivered"), waits = add_event(store, "old, but waiting");
-    struct stored_delivery row = {.seq = done, .sink = "hook", .state = DELIVERY_DONE};
-    assert_true(store_delivery_add(store, "hook", done, "A", (mono_time){0}, (mono_time){0}) &&
-                store_delivery_put(store, &row));
-    assert_true(store_delivery_add(store, "hook", waits, "A", (mono_time){0}, (mono_time){0}));
-    assert_true(store_prune(store, (wall_time){2000}, 100, &removed));
-    assert_int_equal(removed, 1);
-    assert_null(store_event_load(store, done));
-    struct event *event = store_event_load(store, waits);
-    assert_non_null(event);
+    store_close(store);
+}
+
+static bool is_there(struct store *store, int64_t seq)
+{
+    struct event *event = store_event_load(store, seq);
     event_free(event);
+    return event;
+}
+
+/* An event that was recorded at `queued`, and whether a webhook still waits for it. */
+static int64_t add_recorded(struct store *store, const char *distinct, int64_t queued, bool waits)
+{
+    int64_t seq = add_event(store, distinct);
+    mono_time at = {queued};
+    struct stored_delivery row = {.seq = seq, .sink = "journal", .state = DELIVERY_DONE, .queued_at = at};
+    assert_true(store_delivery_add(store, "journal", seq, "A", at, at) && store_delivery_put(store, &row));
+    assert_true(!waits || store_delivery_add(store, "hook", seq, "A", at, at));
+    return seq;
+}
+
+/* All of them say the same wall time: only the time line counts. */
+static void test_prune(void **state)
+{
+    (void)state;
+    size_t removed;
+    struct store *store = must_open(true);
+    int64_t first = add_recorded(store, "1", 100, false), waits = add_recorded(store, "2", 200, true);
+    int64_t old = add_recorded(store, "3", 300, false), young = add_recorded(store, "4", 2000, false);
+    assert_true(store_prune(store, "journal", (mono_time){100}, 100, &removed));
+    assert_int_equal(removed, 0);
+    assert_true(store_prune(store, "journal", (mono_time){2000}, 1, &removed));
+    assert_int_equal(removed, 1);
+    assert_true(!is_there(store, first) && is_there(store, old));
+    assert_true(store_prune(store, "journal", (mono_time){2000}, 100, &removed));
+    assert_int_equal(removed, 1);
+    assert_true(is_there(store, waits) && !is_there(store, old) && is_there(store, young));
+    assert_true(store_prune(store, "journal", (mono_time){2001}, 100, &removed));
+    assert_int_equal(removed, 1);
+    assert_true(is_there(store, waits) && !is_there(store, young));
     store_close(store);
 }
 
@@ -572,7 +601,8 @@ int main(void)
         TEST(test_an_older_version_is_brought_up),
         TEST(test_the_time_line),
         TEST(test_a_mark_of_somebody_else),
-        TEST(test_ledger_notes_prune),
+        TEST(test_ledger_and_notes),
+        TEST(test_prune),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
