@@ -11,6 +11,7 @@
 #define MAX_HEADER      (64u << 10)
 #define READ_AT_ONCE    (64L << 10) /* curl's own buffer for receiving */
 #define MAX_CONNECTIONS 64
+#define MAX_SPARE       (512u << 10)
 /* A transfer slower than this many bytes a second for so long is as good as dead, whatever its time-out. */
 #define LOW_SPEED_BYTES 1
 #define LOW_SPEED_TIME  60
@@ -23,6 +24,9 @@ struct http {
     struct http_transfer *transfers; /* doubly linked */
     bool closing;
     int64_t renewed; /* 0: never */
+    char *
+        spare; /* room for a body that a transfer left for the next, so that not each one makes it grow again */
+    size_t spare_room;
 };
 
 /* curl's interest in one socket. Its memory lives until libuv's close callback; the descriptor may be used
@@ -83,8 +87,27 @@ static int64_t monotonic_ms(void)
 
 /* ---- receiving ---- */
 
+static void take_spare(struct http_transfer *t)
+{
+    t->body = t->http->spare;
+    t->room = t->http->spare_room;
+    t->http->spare = NULL;
+}
+
+static void leave_spare(struct http_transfer *t)
+{
+    if (t->http->spare || t->room > MAX_SPARE) {
+        free(t->body);
+        return;
+    }
+    t->http->spare = t->body;
+    t->http->spare_room = t->room;
+}
+
 static bool grow_body(struct http_transfer *t, size_t wanted)
 {
+    if (!t->body && t->http->spare)
+        take_spare(t);
     if (wanted < t->room)
         return true;
     size_t room = t->room ? t->room : 16384;
@@ -193,7 +216,7 @@ static void free_transfer(struct http_transfer *t)
         free(t->texts[i]);
     free(t->request_body);
     free(t->origin);
-    free(t->body);
+    leave_spare(t);
     free(t);
 }
 
@@ -635,6 +658,7 @@ void http_free(struct http *http)
     if (!http)
         return;
     curl_global_cleanup();
+    free(http->spare);
     free(http->user_agent);
     free(http);
 }

@@ -319,9 +319,13 @@ static bool check_version(struct store *store)
     return migrate(store, version);
 }
 
+/* Pages that SQLite keeps in memory. All jobs are read once, and the writes are small: more would cost memory only. */
+#define CACHE_PAGES "128"
+
 static bool set_up(struct store *store)
 {
-    if (!execute(store, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF"))
+    if (!execute(store,
+                 "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = " CACHE_PAGES))
         return false;
     /* What `replay` writes beside the daemon takes some ms at a time. */
     sqlite3_busy_timeout(store->db, store->writable ? 250 : 2000);

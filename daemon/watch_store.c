@@ -7,6 +7,7 @@
 struct loading {
     struct watcher *watcher;
     struct account_health *health;
+    size_t listed; /* jobs on the pages that were read */
 };
 
 static bool load_job(void *user, const struct stored_job *stored)
@@ -36,8 +37,9 @@ static bool load_job(void *user, const struct stored_job *stored)
 
 static bool load_page(void *user, size_t place, const struct known_page *page)
 {
-    struct job_table *table = watcher_table(((struct loading *)user)->watcher);
-    return known_pages_restore(job_table_pages(table), place, page);
+    struct loading *loading = user;
+    loading->listed += page->jobs;
+    return known_pages_restore(job_table_pages(watcher_table(loading->watcher)), place, page);
 }
 
 static void restore_condition(struct condition *condition, const struct stored_condition *stored)
@@ -98,8 +100,9 @@ bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *a
 {
     struct loading loading = {.watcher = watcher};
     if (!store_watch_get(store, account, family, &rows->row) ||
-        !store_jobs_load(store, rows->row.id, load_job, &loading) ||
         !store_pages_load(store, rows->row.id, load_page, &loading) ||
+        !job_table_reserve(watcher_table(watcher), loading.listed) ||
+        !store_jobs_load(store, rows->row.id, load_job, &loading) ||
         !store_conditions_load(store, account, family, load_condition, &loading) ||
         !store_events_waiting(store, account, family, load_waiting, &loading) ||
         !load_ledger(store, rows->row.id, watcher, now))

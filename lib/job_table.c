@@ -1,6 +1,7 @@
 #include "job_table.h"
 
 #include "record_pool.h"
+#include "touch.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -69,21 +70,31 @@ struct known_job *job_table_find(const struct job_table *table, const char *id)
     return table->slots[slot_of(table, id)];
 }
 
-static bool grow(struct job_table *table)
+/* room: a power of two, more than there is. */
+static bool grow(struct job_table *table, size_t room)
 {
     struct known_job **old = table->slots;
     size_t old_room = table->room;
-    struct known_job **slots = calloc(old_room * 2, sizeof(struct known_job *));
+    struct known_job **slots = calloc(room, sizeof(struct known_job *));
     if (!slots)
         return false;
+    touch(slots, room * sizeof *slots);
     table->slots = slots;
-    table->room = old_room * 2;
+    table->room = room;
     for (size_t i = 0; i < old_room; i++) {
         if (old[i])
             slots[slot_of(table, old[i]->id)] = old[i];
     }
     free(old);
     return true;
+}
+
+bool job_table_reserve(struct job_table *table, size_t n)
+{
+    size_t room = table->room;
+    while (n > room / 4 * 3)
+        room *= 2;
+    return room == table->room || grow(table, room);
 }
 
 static bool make_active(struct job_table *table, struct known_job *job)
@@ -132,7 +143,7 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
 {
     size_t len = strlen(id);
     assert(len <= JOB_ID_MAX);
-    if (table->n * 4 >= table->room * 3 && !grow(table))
+    if (!job_table_reserve(table, table->n + 1))
         return NULL;
     size_t slot = slot_of(table, id);
     assert(!table->slots[slot]);

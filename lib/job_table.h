@@ -75,6 +75,9 @@ struct known_job *job_table_find(const struct job_table *table, const char *id);
  */
 struct known_job *job_table_add(struct job_table *table, const char *id);
 
+/* Room for so many in all, so that adding them does not have to make it again and again. False without memory. */
+bool job_table_reserve(struct job_table *table, size_t n);
+
 /* Remove and free. */
 void job_table_remove(struct job_table *table, struct known_job *job);
 

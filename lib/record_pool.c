@@ -1,5 +1,7 @@
 #include "record_pool.h"
 
+#include "touch.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ static bool add_block(struct record_pool *pool)
     char *block = malloc(size);
     if (!block)
         return false;
+    touch(block, size);
     push(&pool->blocks, block);
     pool->unused = block + RECORD_POOL_UNIT;
     pool->left = size - RECORD_POOL_UNIT;

@@ -126,6 +126,27 @@ static void test_removal_while_walking(void **state)
     job_table_free(table);
 }
 
+/* Room made at once, also behind what is there, holds the same as room made bit by bit. */
+static void test_room_for_many(void **state)
+{
+    (void)state;
+    char id[16];
+    struct job_table *table = job_table_new(7);
+    for (int i = 0; i < 100000; i++) {
+        if (i == 10)
+            assert_true(job_table_reserve(table, 100000));
+        snprintf(id, sizeof id, "J%d", i);
+        assert_non_null(job_table_add(table, id));
+    }
+    assert_true(job_table_reserve(table, 5));
+    for (int i = 0; i < 100000; i++) {
+        snprintf(id, sizeof id, "J%d", i);
+        assert_string_equal(job_table_find(table, id)->id, id);
+    }
+    assert_int_equal(job_table_count(table), 100000);
+    job_table_free(table);
+}
+
 static void test_a_record_is_small(void **state)
 {
     (void)state;
@@ -141,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_against_a_model),
         cmocka_unit_test(test_removal_while_walking),
+        cmocka_unit_test(test_room_for_many),
         cmocka_unit_test(test_a_record_is_small),
     };
     return cmocka_run_group_tests_name("job_table", tests, NULL, NULL);
