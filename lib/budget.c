@@ -330,6 +330,9 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
         return;
     mono_time ends = mono_add(now, h->reset * SECOND);
     bool fresh = !w->known || mono_diff(now, w->seen) > HINT_LIFE;
+    /* An answer of the window before that one of the next overtook. */
+    if (!fresh && mono_diff(w->ends, ends) > MINUTE / 2)
+        return;
     if (fresh || mono_diff(ends, w->ends) > MINUTE / 2) {
         w->first = fresh;
         w->others_last = fresh ? 0 : w->others;

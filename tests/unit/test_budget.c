@@ -254,6 +254,19 @@ static void test_no_yielding_to_ourselves(void **state)
     budget_free(budget);
 }
 
+/* Answers overtake each other: what is left of a window that is over says nothing of the next one. */
+static void test_a_hint_that_was_overtaken(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1750);
+    for (int i = 1; i <= 100; i++)
+        hint(budget, 1000 + i * 500, 3500, 3500 - i, 59 - i / 2);
+    hint(budget, 60050, 3500, 3499, 60);
+    hint(budget, 60060, 3500, 3500 - 101, 1);
+    assert_int_equal(budget_usage(budget, (mono_time){60060}).steady_now, 1750);
+    budget_free(budget);
+}
+
 static void test_nonsense_hints(void **state)
 {
     (void)state;
@@ -443,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_others_come_first_in_the_first_window_too),
         cmocka_unit_test(test_others_are_not_hidden_by_the_ledger),
         cmocka_unit_test(test_no_yielding_to_ourselves),
+        cmocka_unit_test(test_a_hint_that_was_overtaken),
         cmocka_unit_test(test_nonsense_hints),
         cmocka_unit_test(test_reload_keeps_what_was_spent),
         cmocka_unit_test(test_headers),
