@@ -108,10 +108,10 @@ static void watch_order(struct sweep *sweep, const struct page *page)
 }
 
 /* The page is done: to the next page or list, or the end. */
-static enum sweep_step step(struct sweep *sweep, size_t unseen, enum page_next next, const char *next_cursor)
+static enum sweep_step step(struct sweep *sweep, enum page_next next, const char *next_cursor,
+                            size_t most_stale)
 {
     sweep->pages++;
-    sweep->stale_pages = unseen > 0 ? 0 : sweep->stale_pages + 1;
     if (sweep->kind == SWEEP_HEAD && !sweep->deeper)
         return end_of_list(sweep);
     switch (next) {
@@ -122,7 +122,7 @@ static enum sweep_step step(struct sweep *sweep, size_t unseen, enum page_next n
     case NEXT_CURSOR:
         break;
     }
-    if (sweep->stale_pages >= SWEEP_MAX_STALE_PAGES)
+    if (sweep->stale_pages >= most_stale)
         return broken(sweep, "the list goes on, but its pages bring nothing new");
     if (sweep->pages >= SWEEP_MAX_PAGES)
         return broken(sweep, "the list has no end");
@@ -137,11 +137,14 @@ static enum sweep_step step(struct sweep *sweep, size_t unseen, enum page_next n
     return STEP_MORE;
 }
 
-enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen)
+enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen, size_t known)
 {
     sweep->malformed += page->n_malformed;
+    sweep->stale_pages = unseen > 0 ? 0 : sweep->stale_pages + 1;
     watch_order(sweep, page);
-    return step(sweep, unseen, page->next, page->next_cursor);
+    /* What all known jobs fill may have been seen by sweeps beside this one. */
+    size_t beside = page->n_jobs > 0 ? known / page->n_jobs : 0;
+    return step(sweep, page->next, page->next_cursor, SWEEP_MAX_STALE_PAGES + beside);
 }
 
 /* Its jobs stand on no other page, so that all of them are new to this sweep. */
@@ -152,5 +155,6 @@ enum sweep_step sweep_same_page(struct sweep *sweep, const struct known_page *pa
         sweep->newest_first &= page->newest_first && older;
         sweep->last_created = page->last_created;
     }
-    return step(sweep, page->jobs, page->next_cursor ? NEXT_CURSOR : NEXT_NONE, page->next_cursor);
+    sweep->stale_pages = page->jobs > 0 ? 0 : sweep->stale_pages + 1;
+    return step(sweep, page->next_cursor ? NEXT_CURSOR : NEXT_NONE, page->next_cursor, SWEEP_MAX_STALE_PAGES);
 }

@@ -32,7 +32,8 @@ enum sweep_step {
     STEP_BROKEN, /* over: see sweep->why */
 };
 
-/* Successive pages without a job unseen in this sweep, and pages in all, after which a sweep is broken. */
+/* Successive pages without a job unseen since it began, beside those that other sweeps may have seen meanwhile, and
+ * pages in all, after which a sweep is broken. */
 #define SWEEP_MAX_STALE_PAGES 20
 #define SWEEP_MAX_PAGES       200000
 
@@ -62,10 +63,10 @@ struct sweep {
 void sweep_begin(struct sweep *sweep, enum sweep_kind kind, bool both, uint32_t tick, mono_time now);
 
 /*
- * A page was seen and applied. unseen: how many of its jobs had not been seen since the sweep began. Moves on
- * to the next page or list, or ends. STEP_BROKEN also without memory.
+ * A page was seen and applied. unseen: how many of its jobs had not been seen, by any sweep, since this one began;
+ * known: how many jobs are known in all. Moves on to the next page or list, or ends. STEP_BROKEN also without memory.
  */
-enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen);
+enum sweep_step sweep_page(struct sweep *sweep, const struct page *page, size_t unseen, size_t known);
 
 /* The same for a page that was read before and came again as it was. */
 enum sweep_step sweep_same_page(struct sweep *sweep, const struct known_page *page);

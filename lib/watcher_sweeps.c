@@ -285,7 +285,8 @@ bool watcher_page(struct dealing *dealing, struct sweep *sweep, const struct pag
         watcher_measure_list(dealing->watcher, sweep, page, dealing->now.mono);
     if (sweep->kind == SWEEP_HEAD)
         sweep->deeper = watcher_head_goes_on(dealing->watcher, sweep, page, dealing->now.mono);
-    return go_on(dealing, sweep, sweep_page(sweep, page, reading.unseen), page->why);
+    size_t known = job_table_count(dealing->watcher->table);
+    return go_on(dealing, sweep, sweep_page(sweep, page, reading.unseen, known), page->why);
 }
 
 bool watcher_check_throttled(struct dealing *dealing)

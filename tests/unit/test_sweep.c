@@ -18,7 +18,7 @@ static enum sweep_step feed(struct sweep *sweep, enum page_next next, const char
     if (cursor)
         snprintf(text, sizeof text, "%s", cursor);
     struct page page = page_with(next, cursor ? text : NULL);
-    return sweep_page(sweep, &page, unseen);
+    return sweep_page(sweep, &page, unseen, 0);
 }
 
 static void test_active_walks_queued_then_processing(void **state)
@@ -102,7 +102,7 @@ static void test_malformed_entries_make_it_inconsistent(void **state)
     struct sweep sweep = {0};
     struct page page = {.next = NEXT_NONE, .n_malformed = 1};
     sweep_begin(&sweep, SWEEP_FULL, false, 1, now);
-    assert_int_equal(sweep_page(&sweep, &page, 5), STEP_WHOLE);
+    assert_int_equal(sweep_page(&sweep, &page, 5, 5), STEP_WHOLE);
     assert_false(sweep_is_consistent(&sweep));
 }
 
@@ -114,12 +114,12 @@ static void test_order_is_learned(void **state)
     struct sweep sweep = {0};
     struct page page = {.next = NEXT_NONE, .jobs = newest_first, .n_jobs = 3};
     sweep_begin(&sweep, SWEEP_FULL, false, 1, now);
-    sweep_page(&sweep, &page, 3);
+    sweep_page(&sweep, &page, 3, 3);
     assert_true(sweep.newest_first);
     sweep_begin(&sweep, SWEEP_FULL, false, 1, now);
     page.jobs = mixed;
     page.n_jobs = 2;
-    sweep_page(&sweep, &page, 2);
+    sweep_page(&sweep, &page, 2, 3);
     assert_false(sweep.newest_first);
 }
 
