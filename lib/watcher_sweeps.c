@@ -179,8 +179,7 @@ static bool end_whole(struct dealing *dealing, struct sweep *sweep, const char *
         watcher->state.last_good = dealing->now.wall;
         watcher->state_changed = true;
     }
-    return fine && check_schema(dealing, sweep, page_why) &&
-           (sweep->kind == SWEEP_HEAD || watcher_queue_looks(watcher, dealing->now.mono));
+    return fine && check_schema(dealing, sweep, page_why) && watcher_queue_looks(watcher, dealing->now.mono);
 }
 
 bool watcher_break(struct dealing *dealing, struct sweep *sweep)

@@ -226,6 +226,89 @@ static void test_many_that_left_are_answered_by_the_list(void **state)
     tear_down(&bench);
 }
 
+/* Jobs J<from> to J<to>, as old as their number says. */
+static const char *many(int from, int to, const char *status, const char *next)
+{
+    static char text[8000];
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"data\":[");
+    for (int i = from; i <= to; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s{\"type\":\"" TYPE "\",\"id\":\"J%d\",\"attributes\":{\"status\":\"%s\","
+                                 "\"total_count\":9,\"created_at\":\"1970-01-01T00:%02d:00Z\"}}",
+                                 i > from ? "," : "", i, status, 50 - i);
+    snprintf(text + used, sizeof text - used,
+             next[0] ? "],\"links\":{\"next\":\"/x?page[cursor]=%s\"}}" : "]}", next);
+    return text;
+}
+
+/* While pages further down are read, those at the top leave: another walk from the top answers them. */
+static void test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next(void **state)
+{
+    (void)state;
+    struct family sortable = family;
+    struct bench bench;
+    sortable.sort = "-created_at";
+    set_up_family(&bench, "main", &sortable);
+    bench.now = 3000000;
+    assert_string_equal(ask(&bench), QUEUED);
+    unsigned active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, many(0, 7, "processing", "2"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=2");
+    answer(&bench, 200, many(8, 11, "processing", "3"));
+    for (int i = 12; i < 24; i++) {
+        assert_memory_equal(ask(&bench), "?page%5Bcursor%5D=", 18);
+        char next[8] = "";
+        if (i < 23)
+            snprintf(next, sizeof next, "%d", i);
+        answer(&bench, 200, many(i, i, "complete", next));
+    }
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, many(0, 11, "processing", ""));
+    expect_told(&bench, "watch.started");
+
+    active_sweep(&bench, many(0, 7, "processing", ""));
+    assert_string_equal(ask(&bench), SORTED);
+    answer(&bench, 200, many(0, 7, "processing", "2"));
+    assert_string_equal(ask(&bench), SORTED "&page%5Bcursor%5D=2");
+    unsigned head = bench.request.slot;
+    active_sweep(&bench, EMPTY);
+    for (int i = 0; i < PLAN_MAX_LOOKS; i++)
+        assert_memory_equal(ask(&bench), "/J", 2);
+    assert_string_equal(ask(&bench), "wait");
+    answer_slot(&bench, head, 200, many(8, 11, "complete", "3"));
+    expect_told(&bench, "job.completed job.completed job.completed job.completed");
+    assert_string_equal(ask(&bench), SORTED);
+    tear_down(&bench);
+}
+
+/* Sweeps that see the same jobs side by side are not taken for a list that goes on without anything new. */
+static void test_sweeps_do_not_make_each_other_stale(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    assert_string_equal(ask(&bench), QUEUED);
+    unsigned active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    unsigned full = bench.request.slot;
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, many(0, 29, "processing", ""));
+    for (int i = 0; i < 30; i++) {
+        char next[8] = "";
+        if (i < 29)
+            snprintf(next, sizeof next, "%d", i + 1);
+        answer_slot(&bench, full, 200, many(i, i, "processing", next));
+        if (next[0])
+            assert_memory_equal(ask(&bench), "?page%5Bcursor%5D=", 18);
+        full = bench.request.slot;
+    }
+    expect_told(&bench, "watch.started");
+    tear_down(&bench);
+}
+
 static void test_errors_that_nobody_waits_for_are_not_asked_for(void **state)
 {
     (void)state;
@@ -565,6 +648,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_that_left_is_looked_at),
         cmocka_unit_test(test_many_that_left_are_answered_by_the_list),
+        cmocka_unit_test(test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next),
+        cmocka_unit_test(test_sweeps_do_not_make_each_other_stale),
         cmocka_unit_test(test_errors_that_nobody_waits_for_are_not_asked_for),
         cmocka_unit_test(test_a_look_that_was_overtaken_is_not_believed),
         cmocka_unit_test(test_vanished),
