@@ -18,8 +18,10 @@
 /* A crash loop: so many lives of so many ms each, as under Restart=on-failure. */
 #define LOOP_LIVES 20
 #define LOOP_LIFE  100
-/* What a crash loop spends and reserves counts for this long after it. */
-#define LOOP_AFTERMATH (2 * MINUTE)
+/* What a crash loop spent and reserved counts for a window after it. */
+#define LOOP_AFTERMATH (MINUTE + BUDGET_AFTERLIFE)
+/* No later than this after a failure does the core have to ask again. */
+#define RETRY_WITHIN MINUTE
 
 struct flight {
     bool used;
@@ -27,6 +29,7 @@ struct flight {
     bool arrived;
     unsigned slot;
     char *url;
+    int64_t sent;
     int64_t arrives;
     int64_t ends;
     struct model_answer answer;
@@ -44,10 +47,11 @@ struct arrivals {
     uint32_t most_second;
 };
 
-/* A time in which nobody could watch. */
+/* A time in which nobody could watch, and how much of such there was before it. */
 struct blackout {
     int64_t from;
     int64_t to;
+    int64_t before;
 };
 
 struct run {
@@ -65,6 +69,9 @@ struct run {
     struct arrivals arrivals;
     struct blackout *blackouts;
     size_t n_blackouts;
+    size_t room_blackouts;
+    int64_t refused_since; /* the request that failed first since the last good answer was sent; NEVER none */
+    int64_t refused_last;  /* the last such answer */
     struct result result;
     uint64_t random;
     int64_t now;
@@ -106,10 +113,28 @@ static void note_arrival(struct arrivals *a, int64_t t)
 
 static void add_blackout(struct run *run, int64_t from, int64_t to)
 {
-    run->blackouts = reallocarray(run->blackouts, run->n_blackouts + 1, sizeof *run->blackouts);
-    if (!run->blackouts)
-        abort();
-    run->blackouts[run->n_blackouts++] = (struct blackout){from, to};
+    if (run->n_blackouts == run->room_blackouts) {
+        run->room_blackouts = run->room_blackouts ? run->room_blackouts * 2 : 64;
+        run->blackouts = reallocarray(run->blackouts, run->room_blackouts, sizeof *run->blackouts);
+        if (!run->blackouts)
+            abort();
+    }
+    run->blackouts[run->n_blackouts++] = (struct blackout){.from = from, .to = to};
+}
+
+/* The API refused or failed: nobody could watch from the first such request until an answer is good again, but the
+ * core has to ask again in time. */
+static void note_refusals(struct run *run, const struct flight *flight)
+{
+    int status = flight->answer.status;
+    if (status == 0 || status == 429 || status >= 500) {
+        run->refused_since = flight->sent < run->refused_since ? flight->sent : run->refused_since;
+        run->refused_last = run->now;
+    } else if (run->refused_since != NEVER) {
+        int64_t until = run->refused_last + RETRY_WITHIN;
+        add_blackout(run, run->refused_since, until < run->now ? until : run->now);
+        run->refused_since = NEVER;
+    }
 }
 
 static int by_beginning(const void *a, const void *b)
@@ -118,19 +143,44 @@ static int by_beginning(const void *a, const void *b)
     return (x->from > y->from) - (x->from < y->from);
 }
 
+/* Make one of those that overlap, and add up. */
+static void settle_blackouts(struct run *run)
+{
+    struct blackout *all = run->blackouts;
+    size_t n = 0;
+    qsort(all, run->n_blackouts, sizeof *all, by_beginning);
+    for (size_t i = 0; i < run->n_blackouts; i++) {
+        if (n > 0 && all[i].from <= all[n - 1].to) {
+            all[n - 1].to = all[i].to > all[n - 1].to ? all[i].to : all[n - 1].to;
+        } else {
+            int64_t before = n > 0 ? all[n - 1].before + all[n - 1].to - all[n - 1].from : 0;
+            all[n++] = (struct blackout){all[i].from, all[i].to, before};
+        }
+    }
+    run->n_blackouts = n;
+}
+
+/* How long nobody could watch before t. */
+static int64_t dark_before(const struct run *run, int64_t t)
+{
+    size_t low = 0, high = run->n_blackouts;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->blackouts[middle].from < t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return 0;
+    const struct blackout *last = &run->blackouts[low - 1];
+    return last->before + (t < last->to ? t : last->to) - last->from;
+}
+
 /* The time between the two in which one could watch. */
 static int64_t visible_for(const struct run *run, int64_t from, int64_t to)
 {
-    int64_t dark = 0, after = from;
-    for (size_t i = 0; i < run->n_blackouts && run->blackouts[i].from < to; i++) {
-        int64_t begins = run->blackouts[i].from > after ? run->blackouts[i].from : after;
-        int64_t ends = run->blackouts[i].to < to ? run->blackouts[i].to : to;
-        if (ends > begins) {
-            dark += ends - begins;
-            after = ends;
-        }
-    }
-    return to - from - dark;
+    return to - from - (dark_before(run, to) - dark_before(run, from));
 }
 
 /* ---- what is told ---- */
@@ -244,6 +294,7 @@ static void end_flight(struct flight *flight)
 static void take_answer(struct run *run, struct flight *flight)
 {
     struct batch batch = {0};
+    note_refusals(run, flight);
     struct watcher_answer answer = {
         .status = flight->answer.status,
         .error = flight->answer.status ? "" : "connection refused",
@@ -291,7 +342,7 @@ static void send_wanted(struct run *run)
         if (flight == run->flights + MAX_FLIGHTS)
             abort();
         int64_t round_trip = latency(run);
-        *flight = (struct flight){.used = true, .slot = wanted.slot, .url = wanted.url};
+        *flight = (struct flight){.used = true, .slot = wanted.slot, .url = wanted.url, .sent = run->now};
         flight->arrives = run->now + (int64_t)((double)round_trip * model_uniform(&run->random));
         flight->ends = run->now + round_trip;
         run->result.requests++;
@@ -409,7 +460,7 @@ static void suffer(struct run *run)
     switch (kind) {
     case 0:
         die(run, length);
-        add_blackout(run, run->now, run->now + length + MINUTE);
+        add_blackout(run, run->now, run->now + length);
         break;
     case 1:
         run->loop_left = LOOP_LIVES;
@@ -419,7 +470,7 @@ static void suffer(struct run *run)
     case 2:
         run->awake_at = run->now + length;
         run->asleep += length;
-        add_blackout(run, run->now, run->awake_at + MINUTE);
+        add_blackout(run, run->now, run->awake_at);
         break;
     default:
         run->skew = spread(run, -2 * DAY, 2 * DAY);
@@ -504,19 +555,20 @@ static int64_t percentile(const int64_t *sorted, size_t n, size_t part)
     return sorted[n - 1 - n * (100 - part) / 100];
 }
 
-/* How long the ends of jobs waited that were in progress for long enough to be known. */
-static void judge_delays(struct run *run, int64_t grace)
+/* How long the ends of jobs waited that were in progress for long enough to be known. Those of the last quarter
+ * are left out, and what was not told by the end of the others' counts as told then. */
+static void judge_delays(struct run *run)
 {
     size_t n = 0;
+    int64_t end = START + run->scenario->length;
     int64_t *delays = calloc(model_count(run->model) + 1, sizeof *delays);
     if (!delays)
         abort();
     for (size_t i = 0; i < model_count(run->model); i++) {
         const struct model_job *job = model_at(run->model, i);
-        if (job->ended > run->baseline_told && job->told_end >= 0 &&
-            job->ended <= START + run->scenario->length - grace &&
+        if (job->ended > run->baseline_told && job->ended <= end - run->scenario->length / 4 &&
             job->ended - job->created > 2 * run->scenario->interval)
-            delays[n++] = job->told_end - job->ended;
+            delays[n++] = (job->told_end >= 0 ? job->told_end : end) - job->ended;
     }
     qsort(delays, n, sizeof *delays, by_size);
     run->result.delays = n;
@@ -531,24 +583,42 @@ static void judge_delays(struct run *run, int64_t grace)
 
 static void judge(struct run *run, int64_t grace)
 {
-    qsort(run->blackouts, run->n_blackouts, sizeof *run->blackouts, by_beginning);
+    settle_blackouts(run);
     if (run->baseline_told != 0) {
         for (size_t i = 0; i < model_count(run->model); i++)
             judge_job(run, model_at(run->model, i), grace);
-        judge_delays(run, grace);
+        judge_delays(run);
     }
     run->result.hurt = model_neighbour_hurt(run->model);
     run->result.most_minute = run->arrivals.most_minute;
     run->result.most_second = run->arrivals.most_second;
 }
 
-/* How long the share needs for a full sweep beside everything else, at the worst. */
-static int64_t full_sweep_time(const struct scenario *scenario, uint32_t steady)
+/* The share that the core has left beside its neighbours, in requests a minute: see budget.h. */
+static double share_left(const struct scenario *scenario, const struct budget_limits *limits)
 {
-    int64_t pages =
-        (int64_t)scenario->model.n_jobs / 100 + 1 + scenario->length / scenario->model.mean_life / 50;
-    double share = (double)steady * (1 - scenario->model.neighbour);
-    return (int64_t)((double)(pages * PLAN_FULL_TURN * 2) * (double)MINUTE / (share < 1 ? 1 : share));
+    double limit = scenario->model.steady, left = limit * (1 - scenario->model.neighbour) - limit * 0.02;
+    double busy = limit * limits->yield_below, share = limits->steady;
+    if (left < busy)
+        share *= left / busy > 0.1 ? left / busy : 0.1;
+    share = share < left ? share : left;
+    return share > 1 ? share : 1;
+}
+
+/*
+ * A change counts as missed when it could be seen for one full-sweep interval and was not told. To that comes
+ * only what the walk to its page takes, which is that many round trips, or, where the share binds, that many
+ * requests, of which the full sweep gets one in PLAN_FULL_TURN; and where that alone is longer than the
+ * interval, it takes the interval's place.
+ */
+static int64_t full_sweep_reach(const struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+    double round_trip = 1.5 * (double)scenario->model.latency;
+    double by_share = PLAN_FULL_TURN * (double)MINUTE / share_left(scenario, &run->options.limits);
+    int64_t walk =
+        (int64_t)((double)model_most_pages(run->model) * (by_share > round_trip ? by_share : round_trip));
+    return walk + (walk > scenario->full_interval ? walk : scenario->full_interval);
 }
 
 static void set_options(struct run *run)
@@ -588,7 +658,7 @@ static void add_outages(struct run *run)
     for (int64_t at = START + model->outage_every;
          model->outage_every > 0 && at - model->outage_length < START + run->scenario->length;
          at += model->outage_every)
-        add_blackout(run, at - model->outage_length, at + MINUTE);
+        add_blackout(run, at - model->outage_length, at + RETRY_WITHIN);
 }
 
 static void finish(struct run *run)
@@ -608,7 +678,8 @@ struct result simulate(const struct scenario *scenario)
     run = (struct run){.scenario = scenario,
                        .random = scenario->model.seed ^ 0x5851f42d4c957f2d,
                        .now = START,
-                       .reborn_at = NEVER};
+                       .reborn_at = NEVER,
+                       .refused_since = NEVER};
     set_options(&run);
     run.result.burst = run.options.limits.burst;
     run.result.steady = run.options.limits.steady;
@@ -618,7 +689,7 @@ struct result simulate(const struct scenario *scenario)
     plan_trouble(&run);
     while (run.now < START + scenario->length)
         step(&run);
-    judge(&run, 2 * scenario->full_interval + full_sweep_time(scenario, run.options.limits.steady));
+    judge(&run, full_sweep_reach(&run));
     finish(&run);
     return run.result;
 }
@@ -666,7 +737,7 @@ struct result simulate_naive(const struct scenario *scenario, int64_t interval)
             began += interval;
     }
     run.baseline_told = START + 2 * interval;
-    judge_delays(&run, 2 * interval);
+    judge_delays(&run);
     finish(&run);
     return run.result;
 }

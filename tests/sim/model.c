@@ -17,6 +17,7 @@ struct model {
     size_t n;
     size_t room;
     size_t oldest;  /* the list begins here: those before have expired */
+    size_t longest; /* that it ever was */
     size_t *active; /* jobs that had not ended at the last look, oldest first */
     size_t n_active;
     size_t room_active;
@@ -81,6 +82,8 @@ static void forget_past(struct model *model, int64_t t)
     model->n_active = kept;
     while (model->oldest < model->n && model->jobs[model->oldest].ended < t - model->keep)
         model->oldest++;
+    size_t listed = model->n - model->oldest;
+    model->longest = listed > model->longest ? listed : model->longest;
 }
 
 static void name(struct model *model, size_t i)
@@ -261,6 +264,11 @@ struct model_job *model_find(struct model *model, const char *id)
 int64_t model_keep(const struct model *model)
 {
     return model->keep;
+}
+
+size_t model_most_pages(const struct model *model)
+{
+    return model->longest / PAGE + 1;
 }
 
 int64_t model_first_failure(const struct model_job *job)

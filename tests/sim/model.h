@@ -72,6 +72,9 @@ int64_t model_first_failure(const struct model_job *job);
 /* How long a finished job stays listed, in ms. */
 int64_t model_keep(const struct model *model);
 
+/* How many pages the list had when it was longest. */
+size_t model_most_pages(const struct model *model);
+
 /* The neighbour's 429s in windows in which we sent something, after its first minute. */
 uint64_t model_neighbour_hurt(const struct model *model);
 

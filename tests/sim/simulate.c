@@ -27,6 +27,8 @@ static size_t processes(void)
 
 /* ---- random runs ---- */
 
+#define MOST_NEIGHBOUR 0.95
+
 static double between(uint64_t *random, double low, double high)
 {
     return low + (high - low) * model_uniform(random);
@@ -37,12 +39,18 @@ static bool coin(uint64_t *random)
     return model_random(random) % 2 == 0;
 }
 
+/* What other clients take: nothing, the most that there is, or anything between. */
+static double neighbour(uint64_t *random)
+{
+    uint64_t kind = model_random(random) % 6;
+    return kind < 2 ? 0 : kind == 2 ? MOST_NEIGHBOUR : between(random, 0, MOST_NEIGHBOUR);
+}
+
 static struct scenario random_scenario(uint64_t seed)
 {
     static const size_t sizes[] = {10, 30, 100, 100, 300, 300, 600, 1500};
     static const double budgets[] = {0.01, 0.1, 0.5};
     static const int64_t intervals[] = {10, 15, 30, 60};
-    static const double neighbours[] = {0, 0, 0.3, 0.6, 0.9};
     static const struct {
         uint32_t burst, steady;
     } limits[] = {{350, 3500}, {350, 3500}, {75, 750}, {75, 750}, {10, 150}};
@@ -57,7 +65,7 @@ static struct scenario random_scenario(uint64_t seed)
                 .mean_life = (int64_t)between(&random, 2 * MINUTE, 2 * HOUR),
                 .burst = limits[limit].burst,
                 .steady = limits[limit].steady,
-                .neighbour = neighbours[model_random(&random) % 5],
+                .neighbour = neighbour(&random),
                 .error_rate = coin(&random) ? 0 : between(&random, 0, 0.1),
                 .outage_every = coin(&random) ? 0 : 5 * HOUR,
                 .outage_length = (int64_t)between(&random, MINUTE, HOUR),
