@@ -482,12 +482,15 @@ static mono_time pump_family(struct watch *watch, struct family_watch *family, s
     return next;
 }
 
-/* Without memory `once` must not try for ever. */
-static void note_turn(struct watch *watch, mono_time next, struct now now)
+/* In `once`, after a turn that left nothing under way: the end may have come without an answer, when the last look was
+ * not needed any more; and without memory it must not try, or wait, for ever. */
+static void note_idle_turn(struct watch *watch, mono_time next, struct now now)
 {
-    bool barren = !watch->flights && next.ms <= mono_add(now.mono, BARREN_WAIT).ms;
-    watch->barren = barren && watch->shared.once ? watch->barren + 1 : 0;
-    if (watch->barren <= ONCE_MAX_BARREN)
+    check_done(watch, now);
+    if (watch->done)
+        return;
+    watch->barren = next.ms <= mono_add(now.mono, BARREN_WAIT).ms ? watch->barren + 1 : 0;
+    if (next.ms != MONO_NEVER.ms && watch->barren <= ONCE_MAX_BARREN)
         return;
     for (size_t i = 0; i < watch->n; i++)
         watch->families[i]->failed = true;
@@ -505,7 +508,10 @@ static void pump(struct watch *watch)
     bool full = is_full(watch);
     for (size_t i = 0; i < watch->n && !full; i++)
         next = mono_min(next, pump_family(watch, watch->families[i], now));
-    note_turn(watch, next, now);
+    if (watch->shared.once && !watch->flights)
+        note_idle_turn(watch, next, now);
+    else
+        watch->barren = 0;
     if (!watch->saved)
         next = mono_min(next, watch->save_at);
     loop_timer_at(watch->timer, watch->done ? MONO_NEVER : next);
