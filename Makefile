@@ -161,16 +161,22 @@ soak: all ## a day (SOAK_HOURS) of traffic with every fault at random, 200 times
 .PHONY: torture-build
 torture-build:
 	$(MAKE) MODE=torture all
-	$(MAKE) MODE=torture $(patsubst tests/torture/%.c,build/torture/%.so,$(SHIM_SRC))
+	$(MAKE) MODE=sanitize all
+	$(MAKE) MODE=torture $(patsubst tests/torture/%.c,build/torture/%.so,$(SHIM_SRC)) build/sanitize/memory_shim.so
 
 torture = KLV_BUILD=$(CURDIR)/build/torture KLV_RUNS=$(1) KLV_SEED=$(SEED) $(PYTHON) -m pytest -q -n $(WORKERS) -p no:cacheprovider \
   tests/torture $(PYTEST_ARGS)
 
 # Libraries that LD_PRELOAD puts between the daemon and the system. dlsym(3) needs what -Wpedantic forbids.
 SHIM_SRC := $(wildcard tests/torture/*_shim.c)
+SHIM_CC  = $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIC -shared $(filter-out -Wpedantic,$(WARNINGS))
 build/torture/%_shim.so: tests/torture/%_shim.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIC -shared $(filter-out -Wpedantic,$(WARNINGS)) -o $@ $< -ldl -lpthread
+	$(SHIM_CC) -o $@ $< -ldl -lpthread
+
+build/sanitize/%_shim.so: tests/torture/%_shim.c Makefile
+	@mkdir -p $(@D)
+	$(SHIM_CC) -DSANITIZED -o $@ $< -ldl -lpthread
 
 # Two machines, and a file's tests on one of them.
 .PHONY: systemd-test

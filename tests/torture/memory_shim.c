@@ -1,7 +1,8 @@
 /*
  * Memory that runs out when it is told to, by LD_PRELOAD: every allocation of the process, in its own code and
  * in every library, goes through here. KLV_MEMORY="FROM:COUNT" makes the FROMth allocation and the COUNT - 1
- * after it fail. KLV_MEMORY_LOG names a file that gets the number of allocations when the process exits;
+ * after it fail. KLV_MEMORY_KEEP="N": the Nth call of free by the program's own code does nothing, a leak made on
+ * purpose. KLV_MEMORY_LOG names a file that gets the number of allocations when the process exits;
  * KLV_MEMORY_WHERE one that gets the objects on the stack of the first that fails, innermost first.
  */
 #include <dlfcn.h>
@@ -13,16 +14,25 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
-/* glibc's own names for what is replaced here. */
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *old, size_t n);
+/* glibc's own names for what is replaced here; in a program under AddressSanitizer, that one's. */
+#ifdef SANITIZED
+#define REAL(name) __interceptor_##name
+#else
+#define REAL(name) __libc_##name
+#endif
+void *REAL(malloc)(size_t n);
+void *REAL(calloc)(size_t n, size_t size);
+void *REAL(realloc)(void *old, size_t n);
+void REAL(free)(void *old);
 
 static atomic_long made;
+static atomic_long freed; /* by the program itself, while one is to be kept */
 static long from;
 static long count;
+static long keep;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -31,6 +41,8 @@ __attribute__((constructor)) static void begin(void)
     const char *wanted = getenv("KLV_MEMORY");
     if (!wanted || sscanf(wanted, "%ld:%ld", &from, &count) != 2)
         from = count = 0;
+    const char *kept = getenv("KLV_MEMORY_KEEP");
+    keep = kept ? atol(kept) : 0;
     atomic_store(&made, 0);
 }
 
@@ -61,7 +73,8 @@ static void note_where(void)
 
 static bool runs_out(void)
 {
-    static _Thread_local bool noting;
+    /* Reached without a call: this is also asked before the program and its sanitizer are set up. */
+    static _Thread_local bool noting __attribute__((tls_model("initial-exec")));
     if (noting)
         return false;
     long n = atomic_fetch_add(&made, 1) + 1;
@@ -77,17 +90,17 @@ static bool runs_out(void)
 
 void *malloc(size_t n)
 {
-    return runs_out() ? NULL : __libc_malloc(n);
+    return runs_out() ? NULL : REAL(malloc)(n);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return runs_out() ? NULL : __libc_calloc(n, size);
+    return runs_out() ? NULL : REAL(calloc)(n, size);
 }
 
 void *realloc(void *old, size_t n)
 {
-    return runs_out() ? NULL : __libc_realloc(old, n);
+    return runs_out() ? NULL : REAL(realloc)(old, n);
 }
 
 void *reallocarray(void *old, size_t n, size_t size)
@@ -98,4 +111,19 @@ void *reallocarray(void *old, size_t n, size_t size)
         return NULL;
     }
     return realloc(old, bytes);
+}
+
+static bool is_the_programs(const void *caller)
+{
+    Dl_info info, program;
+    return dladdr(caller, &info) && dladdr((void *)getauxval(AT_ENTRY), &program) &&
+           info.dli_fbase == program.dli_fbase;
+}
+
+void free(void *old)
+{
+    if (keep > 0 && old && is_the_programs(__builtin_return_address(0)) &&
+        atomic_fetch_add(&freed, 1) + 1 == keep)
+        return;
+    REAL(free)(old);
 }

@@ -17,6 +17,8 @@ from receiver import Receiver
 from test_disk import FAST, Once, jobs, lines_of, sim, start, told  # noqa: F401 (fixture)
 
 SHIM = BUILD / "memory_shim.so"
+SANITIZED = BUILD.parent / "sanitize"  # the same program under AddressSanitizer, and the shim for it
+FOUND = 23  # its exit code
 ALL = 1 << 40
 PARTS = 6  # for workers to share
 # Where these run out of memory they end the process themselves: json-c 0.16 uses a key that it could not copy, libConfuse and the
@@ -70,6 +72,49 @@ def test_each_allocation_fails_in_turn(once_place: Once, part: int, count: int, 
     ended = sum(fail_one(once_place, memory, first, count) for first in places)
     record_property("allocations made to fail", len(places))
     record_property("of which json-c or libConfuse ended the process", ended)
+
+
+def leak_check(once_place: Once, memory: Memory, first: int, count: int, **more: str) -> subprocess.CompletedProcess[str]:
+    """A run of the sanitized program, in which every block that nothing points to at the end is an error."""
+    once_place.again()
+    place = once_place.place
+    known = place.path / "known-leaks"
+    known.write_text("leak:dl_open_worker_begin\n")  # the loader's, for libraries that stay loaded
+    env = memory.env(first, count) | {
+        "LD_PRELOAD": str(SANITIZED / "memory_shim.so"), "UBSAN_OPTIONS": f"exitcode={FOUND}",
+        "ASAN_OPTIONS": f"verify_asan_link_order=0:allocator_may_return_null=1:detect_leaks=1:exitcode={FOUND}",
+        "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
+    return subprocess.run([str(SANITIZED / "klv-jobwatch"), "once", "--json", "--config", str(place.config), "--state", str(place.state)],
+                          capture_output=True, text=True, timeout=120, env={"PATH": os.environ["PATH"], **env, **more})
+
+
+NO_TRACE = pytest.mark.skipif(os.geteuid() != 0, reason="the daemon forbids tracing, and the leak check has to trace it")
+
+
+@NO_TRACE
+@pytest.mark.parametrize("count", [1, ALL], ids=["one", "from-then-on"])
+@pytest.mark.parametrize("part", range(PARTS // 2))
+def test_nothing_leaks_when_an_allocation_fails(once_place: Once, part: int, count: int, record_property: Any) -> None:
+    memory = Memory(once_place.place)
+    done = leak_check(once_place, memory, ALL, 1)
+    assert done.returncode == 0, done.stderr
+    total = int(memory.log.read_text())
+    sample = max(1, RUNS // 20)
+    step = max(1, total // sample)
+    places = [1 + (part * step // (PARTS // 2) + SEED * 37 + n * step) % total for n in range(sample)]
+    for first in places:
+        done = leak_check(once_place, memory, first, count)
+        assert done.returncode in (0, 1, 2) or memory.is_a_librarys(), (first, count, done.returncode, done.stderr)
+    record_property("allocations made to fail under the leak check", len(places))
+
+
+@NO_TRACE
+def test_the_leak_check_finds_a_leak(once_place: Once) -> None:
+    """A block that the program frees, and that the shim then keeps."""
+    memory = Memory(once_place.place)
+    for n in (1, 10, 100):
+        done = leak_check(once_place, memory, ALL, 1, KLV_MEMORY_KEEP=str(n))
+        assert done.returncode == FOUND and "detected memory leaks" in done.stderr, done
 
 
 @pytest.mark.parametrize("limit", range(3, 24, 1 if RUNS >= 1000 else 3))
