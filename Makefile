@@ -109,9 +109,12 @@ $(BUILD)/tests/unit/%.o $(BUILD)/tests/integration/%.o $(BUILD)/tests/sim/%.o: C
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBJOBWATCH)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CORE_LDLIBS) -lcmocka
 
-# Our own allocations go through functions of this test.
-FAILING := malloc calloc realloc reallocarray strdup strndup json_object_new_object json_object_new_array json_object_new_string \
-           json_object_new_int64 json_object_new_boolean json_tokener_new EVP_MD_CTX_new
+# What of ours takes memory goes through functions of this test.
+FAILING := malloc calloc realloc reallocarray strdup strndup asprintf vasprintf fmemopen cfg_init json_object_new_object \
+           json_object_new_array json_object_new_string json_object_new_string_len json_object_new_int64 json_object_new_boolean \
+           json_object_object_add_ex json_object_array_add json_object_to_json_string_length json_tokener_new_ex printbuf_new \
+           printbuf_memappend EVP_MD_CTX_new EVP_DigestInit_ex EVP_DigestUpdate EVP_DigestFinal_ex EVP_MAC_fetch EVP_MAC_CTX_new \
+           EVP_MAC_init EVP_MAC_update EVP_MAC_final
 $(BUILD)/tests/test_no_memory: LDFLAGS += $(FAILING:%=-Wl,--wrap=%)
 
 $(SHELL_TESTS) $(PROBES): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(SHELL_OBJ) $(LIBJOBWATCH)
@@ -318,12 +321,11 @@ valgrind: deps-lint ## the tests in C, and the daemon's of `once`, under valgrin
 GCOVR := gcovr --root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-branches-by-pattern '.*\bassert\(.*' \
          --exclude-unreachable-branches --exclude-throw-branches
 
-# A test that runs as another user cannot write its counts, and says so into the stderr that it looks at: elsewhere with that.
 .PHONY: coverage
 coverage: deps-lint ## line and branch coverage by all tests: lib/ at least 95% and 90%, daemon/ at least 85% of lines
 	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	$(MAKE) $(QUICKLY) MODE=coverage build-everything
-	GCOV_ERROR_FILE=/dev/null $(MAKE) MODE=coverage unit integration
+	$(MAKE) MODE=coverage unit integration
 	@$(GCOVR) --filter daemon/ --print-summary --fail-under-line 85
 	@$(GCOVR) --filter lib/ --branches | sed -n '/^lib/p'
 	@$(GCOVR) --filter lib/ --print-summary --fail-under-line 95 --fail-under-branch 90

@@ -90,8 +90,10 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 static int on_option(cfg_t *cfg, cfg_opt_t *opt)
 {
     struct option_place *places = reallocarray(current->places, current->n_places + 1, sizeof *places);
-    if (!places)
-        return -1;
+    if (!places) {
+        complain(current, cfg->line, "out of memory");
+        return 0; /* libConfuse ends the process when a default value is refused */
+    }
     current->places = places;
     places[current->n_places++] = (struct option_place){cfg, opt->name, cfg->line};
     return 0;

@@ -1,20 +1,25 @@
 /*
- * The core without memory: in each of these scenes every allocation of ours fails in turn, once alone and once with all
- * after it. What is asked for comes whole or is refused; nothing is half done. That nothing leaks is for the sanitizers
- * and valgrind, which run this too.
+ * The core without memory: in each of these scenes every call of ours that takes memory fails in turn, once alone and once
+ * with all after it. What is asked for comes whole or is refused; nothing is half done. That nothing leaks is for the
+ * sanitizers and valgrind, which run this too.
  *
- * Not so the reading of the configuration: libConfuse ends the process when a default value cannot be kept. The linker puts the functions below in front of the real ones (see the Makefile), for our own calls only: what the
+ * The linker puts the functions below in front of the real ones (see the Makefile), for our own calls only: what the
  * libraries do without memory is tested with the whole daemon, tests/torture/test_memory.py.
  */
 #include "unit.h"
 
 #include "../../lib/account_health.h"
+#include "../../lib/config.h"
+#include "../../lib/heartbeat.h"
+#include "../../lib/job_diff.h"
 #include "../../lib/page_decode.h"
 #include "../../lib/render.h"
 #include "../../lib/render_formats.h"
+#include "../../lib/request.h"
 #include "../../lib/signature.h"
 #include "../../lib/template.h"
 
+#include <confuse.h>
 #include <json.h>
 #include <openssl/evp.h>
 
@@ -40,27 +45,73 @@ static bool fails(void)
     return true;
 }
 
-/* NULL in place of the real function's result. */
-#define FAILING(type, name, parameters, arguments)                                                           \
+/* What the real function returns when it cannot, in place of its result. */
+#define FAILING_WITH(failure, type, name, parameters, arguments)                                             \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
     type __wrap_##name parameters                                                                            \
     {                                                                                                        \
-        return fails() ? NULL : __real_##name arguments;                                                     \
+        return fails() ? (failure) : __real_##name arguments;                                                \
     }
+#define FAILING(type, name, parameters, arguments) FAILING_WITH(NULL, type, name, parameters, arguments)
 FAILING(void *, malloc, (size_t size), (size))
 FAILING(void *, calloc, (size_t n, size_t size), (n, size))
 FAILING(void *, realloc, (void *at, size_t size), (at, size))
 FAILING(void *, reallocarray, (void *at, size_t n, size_t size), (at, n, size))
 FAILING(char *, strdup, (const char *text), (text))
 FAILING(char *, strndup, (const char *text, size_t len), (text, len))
+FAILING(FILE *, fmemopen, (void *buf, size_t size, const char *mode), (buf, size, mode))
+FAILING(cfg_t *, cfg_init, (cfg_opt_t * options, cfg_flag_t flags), (options, flags))
 FAILING(struct json_object *, json_object_new_object, (void), ())
 FAILING(struct json_object *, json_object_new_array, (void), ())
 FAILING(struct json_object *, json_object_new_string, (const char *text), (text))
+FAILING(struct json_object *, json_object_new_string_len, (const char *text, const int len), (text, len))
 FAILING(struct json_object *, json_object_new_int64, (int64_t number), (number))
 FAILING(struct json_object *, json_object_new_boolean, (json_bool truth), (truth))
-FAILING(struct json_tokener *, json_tokener_new, (void), ())
+FAILING(const char *, json_object_to_json_string_length, (struct json_object * json, int flags, size_t *len),
+        (json, flags, len))
+FAILING_WITH(-1, int, json_object_object_add_ex,
+             (struct json_object * json, const char *key, struct json_object *member, unsigned flags),
+             (json, key, member, flags))
+FAILING_WITH(-1, int, json_object_array_add, (struct json_object * array, struct json_object *item),
+             (array, item))
+FAILING(struct json_tokener *, json_tokener_new_ex, (int depth), (depth))
+FAILING(struct printbuf *, printbuf_new, (void), ())
+/* Once for each byte of an URL: in the scene of the URLs only. */
+static bool appending_fails;
+int __real_printbuf_memappend(struct printbuf *buf, const char *text, int len);
+int __wrap_printbuf_memappend(struct printbuf *buf, const char *text, int len);
+int __wrap_printbuf_memappend(struct printbuf *buf, const char *text, int len)
+{
+    return appending_fails && fails() ? -1 : __real_printbuf_memappend(buf, text, len);
+}
 FAILING(EVP_MD_CTX *, EVP_MD_CTX_new, (void), ())
+FAILING_WITH(0, int, EVP_DigestInit_ex, (EVP_MD_CTX * ctx, const EVP_MD *type, ENGINE *engine),
+             (ctx, type, engine))
+FAILING_WITH(0, int, EVP_DigestUpdate, (EVP_MD_CTX * ctx, const void *bytes, size_t len), (ctx, bytes, len))
+FAILING_WITH(0, int, EVP_DigestFinal_ex, (EVP_MD_CTX * ctx, unsigned char *out, unsigned *len),
+             (ctx, out, len))
+FAILING(EVP_MAC *, EVP_MAC_fetch, (OSSL_LIB_CTX * library, const char *name, const char *wanted),
+        (library, name, wanted))
+FAILING(EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC * mac), (mac))
+FAILING_WITH(0, int, EVP_MAC_init,
+             (EVP_MAC_CTX * ctx, const unsigned char *key, size_t len, const OSSL_PARAM params[]),
+             (ctx, key, len, params))
+FAILING_WITH(0, int, EVP_MAC_update, (EVP_MAC_CTX * ctx, const unsigned char *bytes, size_t len),
+             (ctx, bytes, len))
+FAILING_WITH(0, int, EVP_MAC_final, (EVP_MAC_CTX * ctx, unsigned char *out, size_t *len, size_t size),
+             (ctx, out, len, size))
+/* A build with _FORTIFY_SOURCE calls other functions in place of the next two. */
+FAILING_WITH(-1, int, vasprintf, (char **out, const char *format, va_list args), (out, format, args))
+int __wrap_asprintf(char **out, const char *format, ...);
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = __wrap_vasprintf(out, format, args);
+    va_end(args);
+    return len;
+}
 
 /* Plays a scene with its 1st, 2nd, … allocation failing, until none does; without a failure it gets all it asked for. */
 static void each_allocation(bool (*scene)(void), const char *name)
@@ -153,21 +204,22 @@ static bool scene_render(void)
     static const char text[] = "{\"t\": \"{{message}}\", \"e\": \"{{job.id}}\"}";
     char *error = NULL;
     struct template *template = template_parse(text, sizeof text - 1, "t", &error);
-    struct event *events[] = {make_event(EVENT_JOB_COMPLETED_WITH_FAILURES), make_event(EVENT_JOB_STALLED),
+    struct event *events[] = {make_event(EVENT_JOB_COMPLETED_WITH_FAILURES),
                               make_event(EVENT_API_UNREACHABLE)};
+    const size_t n_events = sizeof events / sizeof *events;
     struct journal_field fields[RENDER_MAX_FIELDS];
-    bool got = template && events[0] && events[1] && events[2];
+    bool got = template && events[0] && events[1];
     if (got) {
         const struct event *const *all = (const struct event *const *)events;
         size_t n = render_journal(events[0], fields);
-        const bool each[] = {render_all(all, 1, template),   render_all(all, 3, template),
+        const bool each[] = {render_all(all, 1, template),   render_all(all, n_events, template),
                              fine(render_line(events[0])),   fine(render_json_line(events[0])),
                              fine(render_errors(events[0])), n > 0};
         for (size_t i = 0; i < sizeof each / sizeof *each; i++)
             got = got && each[i];
         journal_fields_finish(fields, n);
     }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < n_events; i++)
         event_free(events[i]);
     template_free(template);
     free(error);
@@ -193,6 +245,129 @@ static bool scene_signature(void)
     bool got = signature_keys_parse(secrets, sizeof secrets - 1, &keys, &why) &&
                signature_make(&keys, "evt_1", 1, "body", 4, out);
     signature_keys_wipe(&keys);
+    return got;
+}
+
+static bool scene_urls(void)
+{
+    static const struct request_base base = {"https://h", "2022-10-17"};
+    static const struct family listed = {
+        .type = "t", .path = "/p", .scope = "", .fields = "status", .sort = "-created_at", .page_size = 9};
+    appending_fails = true;
+    char *list = request_list_url(&base, &listed, SWEEP_HEAD, LIST_QUEUED, "c");
+    char *job = request_job_url(&base, &listed, "..");
+    appending_fails = false;
+    if (list)
+        assert_string_equal(
+            list, "https://h/p/?filter=equals%28status%2C%22queued%22%29&fields%5Bt%5D=job_id,status&"
+                  "sort=-created_at&page%5Bsize%5D=9&page%5Bcursor%5D=c");
+    if (job)
+        assert_string_equal(job, "https://h/p/%2E%2E/");
+    bool got = list && job;
+    free(list);
+    free(job);
+    return got;
+}
+
+static bool scene_heartbeat(void)
+{
+    return fine(heartbeat_url("https://h/uuid/?a=b", false)) && fine(heartbeat_url("https://h/uuid", true));
+}
+
+static bool scene_config(void)
+{
+    static const char text[] =
+        "api-url = \"https://a.klaviyo.com/\"  revision = \"2026-07-15\"\n"
+        "family \"some-new-bulk-job\" { path = \"/api/some-new-bulk-jobs/\"  burst = 75  steady = 750 }\n"
+        "account \"main\" { jobs = { \"catalog-item-*\", \"some-new-bulk-job\" }  api-key-file = \"/k\" }\n"
+        "alerts { stalled-after = 0 }\n"
+        "webhook \"ops\" { url = \"https://h/\"  secret-file = \"/s\"  events = { \"job.*\" }\n"
+        "  headers = { \"X-Team: ops\" } }\n"
+        "heartbeat { url = \"https://h/uuid\" }\n";
+    struct config_errors errors = {0};
+    struct config *config = config_parse(text, "f.conf", &errors);
+    bool got = config != NULL;
+    if (config) {
+        assert_null(errors.text);
+        assert_string_equal(config->api_url, "https://a.klaviyo.com");
+        assert_string_equal(config->own[0].path, "/api/some-new-bulk-jobs");
+        assert_int_equal(config->accounts[0].n_families, 4);
+        assert_string_equal(config->accounts[0].api_key_file, "/k");
+        assert_string_equal(config->webhooks[0].secret_file, "/s");
+        assert_int_equal(config->webhooks[0].events.n, 1);
+        assert_string_equal(config->webhooks[0].headers[0].value, "ops");
+        assert_string_equal(config->heartbeat.url, "https://h/uuid");
+    }
+    free(errors.text);
+    config_free(config);
+    return got;
+}
+
+/* A mistake is refused without memory too, though perhaps without a word. */
+static bool scene_bad_config(void)
+{
+    static const char text[] = "account \"main\" { intervall = 5s }\nwebhook \"w\" { format = slick }\n";
+    struct config_errors errors = {0};
+    assert_null(config_parse(text, "f.conf", &errors));
+    return fine(errors.text);
+}
+
+/* ---- many jobs ---- */
+
+/* other: a status word that is not known; NULL: it is processing. */
+static bool observe(struct job_table *table, int number, const char *other, bool has_baseline)
+{
+    char id[16];
+    const char *word = other ? other : "processing";
+    struct diff diff;
+    snprintf(id, sizeof id, "JOB-%d", number);
+    const struct job seen = {.id = id,
+                             .status = other ? JOB_OTHER : JOB_PROCESSING,
+                             .status_word = word,
+                             .counts = {9, 1, 0, COUNT_NONE},
+                             .created_at = WALL_NONE,
+                             .completed_at = WALL_NONE,
+                             .expires_at = WALL_NONE};
+    const struct diff_context context = {.rules = &alert_rules_default,
+                                         .source = SOURCE_LOOK,
+                                         .has_baseline = has_baseline,
+                                         .baseline_at = WALL_NONE};
+    const struct known_job *known = job_table_find(table, id);
+    const char *was = known ? known_status_word(known) : NULL;
+    char before[JOB_STATUS_MAX + 1];
+    snprintf(before, sizeof before, "%s", was ? was : "");
+    size_t active = job_table_active_count(table), count = job_table_count(table);
+    if (job_diff(table, &seen, &context, &diff)) {
+        assert_string_equal(known_status_word(job_table_find(table, id)), word);
+        return true;
+    }
+    /* Nothing has changed. */
+    known = job_table_find(table, id);
+    assert_int_equal(known != NULL, was != NULL);
+    if (known)
+        assert_string_equal(known_status_word(known), before);
+    assert_int_equal(job_table_active_count(table), active);
+    assert_int_equal(job_table_count(table), count);
+    return false;
+}
+
+static bool scene_jobs(void)
+{
+    static const char long_word[] = "a_word_that_needs_much_more_room_than_a_record_has";
+    static const struct {
+        int from, n;
+        bool other, baseline;
+    } turns[] = {
+        {0, 800, false, true}, {0, 800, true, true},    {5000, 900, false, true},
+        {0, 800, false, true}, {8000, 400, true, true}, {9000, 400, true, false},
+    };
+    struct job_table *table = job_table_new(1);
+    bool got = table != NULL;
+    for (size_t t = 0; got && t < sizeof turns / sizeof *turns; t++) {
+        for (int i = 0; got && i < turns[t].n; i++)
+            got = observe(table, turns[t].from + i, turns[t].other ? long_word : NULL, turns[t].baseline);
+    }
+    job_table_free(table);
     return got;
 }
 
@@ -239,7 +414,9 @@ static bool turn_once(struct watcher *watcher, struct account_health *health, st
     while (got && watcher_next(watcher, now.mono, &request, &at)) {
         bool look = strstr(request.url, "s/") != NULL;
         const char *body = body_of(turn, look);
-        struct watcher_answer answer = {.status = turn % 11 == 7   ? 503
+        bool outage = turn >= 33 && turn <= 35;
+        struct watcher_answer answer = {.status = outage           ? 0
+                                                  : turn % 11 == 7 ? 503
                                                   : turn % 13 == 9 ? 404
                                                   : turn == 20     ? 401
                                                                    : 200,
@@ -275,7 +452,7 @@ static bool scene_watch(void)
     struct watcher *watcher = watcher_new(&options, now.mono);
     bool got = watcher && watcher_want_errors(watcher, "A");
     for (int turn = 0; got && turn < 40; turn++) {
-        now.mono.ms += 10000 + (turn == 30 ? 1000000 : 0);
+        now.mono.ms += 10000 + (turn == 30 || turn == 35 ? 1000000 : 0);
         now.wall.ms += 10000;
         got = turn_once(watcher, &health, now, turn);
         /* Short of memory without an answer in hand, it asks later; so it may have got all the same. */
@@ -317,14 +494,23 @@ SCENE(pages)
 SCENE(render)
 SCENE(bad_template)
 SCENE(signature)
+SCENE(urls)
+SCENE(heartbeat)
+SCENE(config)
+SCENE(bad_config)
+SCENE(jobs)
 SCENE(watch)
 SCENE(budget)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),     cmocka_unit_test(test_render), cmocka_unit_test(test_bad_template),
-        cmocka_unit_test(test_signature), cmocka_unit_test(test_watch),  cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_pages),        cmocka_unit_test(test_render),
+        cmocka_unit_test(test_bad_template), cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_urls),         cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_config),       cmocka_unit_test(test_bad_config),
+        cmocka_unit_test(test_jobs),         cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
