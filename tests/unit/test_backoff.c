@@ -15,6 +15,8 @@ static void test_ceilings(void **state)
                         ceilings[i] / 2 + 1);
     }
     assert_int_equal(backoff_delay(&rules, UINT32_MAX, UINT64_MAX), 10000);
+    static const struct backoff_rules low = {.base = 5000, .cap = 3000};
+    assert_int_equal(backoff_delay(&low, 1, UINT64_MAX), 3000);
     static const struct backoff_rules day = {.base = 86400000, .cap = 86400000};
     assert_int_equal(backoff_delay(&day, 1, UINT64_MAX), 86400000);
 }
@@ -30,6 +32,8 @@ static void test_retry_after(void **state)
         {"0", 0},
         {"1", 1000},
         {"  5\t", 5000},
+        {"\t5 ", 5000},
+        {" \t ", -1},
         {"120", 120000},
         {"99999999999999999999999999", 600000},
         {"601", 600000},
@@ -51,8 +55,22 @@ static void test_retry_after(void **state)
     }
 }
 
+/* A date says how long only beside the server's own clock. */
+static void test_a_date_needs_a_clock(void **state)
+{
+    (void)state;
+    static const char date[] = "Sun, 06 Nov 1994 08:49:47 GMT";
+    int64_t ms = -1;
+    assert_false(retry_after_parse(date, strlen(date), WALL_NONE, 600000, &ms));
+    assert_false(retry_after_parse(date, strlen(date), (wall_time){INT64_MIN + 1}, 600000, &ms));
+    assert_int_equal(ms, -1);
+    assert_true(retry_after_parse("7", 1, WALL_NONE, 600000, &ms));
+    assert_int_equal(ms, 7000);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ceilings), cmocka_unit_test(test_retry_after)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ceilings), cmocka_unit_test(test_retry_after),
+                                       cmocka_unit_test(test_a_date_needs_a_clock)};
     return cmocka_run_group_tests_name("backoff", tests, NULL, NULL);
 }

@@ -20,8 +20,24 @@ static void test_closest(void **state)
     }
 }
 
+/* What is far longer than any word we have is not compared. */
+static void test_long_words(void **state)
+{
+    (void)state;
+    char longest[65], too_long[66];
+    memset(longest, 'a', sizeof longest);
+    memset(too_long, 'a', sizeof too_long);
+    longest[63] = too_long[64] = '\0';
+    const char *const words[] = {too_long, "on"};
+    assert_null(closest(too_long, words, 2));
+    assert_null(closest(longest, words, 2));
+    assert_string_equal(closest("in", words, 2), "on"); /* of a short word one letter may be wrong */
+    const char *const itself[] = {longest};
+    assert_ptr_equal(closest(longest, itself, 1), longest);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_closest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_closest), cmocka_unit_test(test_long_words)};
     return cmocka_run_group_tests_name("closest", tests, NULL, NULL);
 }

@@ -192,9 +192,72 @@ static const struct {
     {ACCOUNT "alerts { job-created = maybe }", "should be true or false"},
     {ACCOUNT "alerts {", "f.conf:2: the section that begins here is not closed"},
     {"account \"a\" { # }\n interval = 5s", "f.conf:1: the section that begins here is not closed"},
+    {ACCOUNT "alerts { /* }", "f.conf:2: the section that begins here is not closed"},
+    {ACCOUNT "alerts { // }", "f.conf:2: the section that begins here is not closed"},
+    {ACCOUNT "alerts { # '}'\n", "f.conf:2: the section that begins here is not closed"},
+    {ACCOUNT "api-url = '}\n", "f.conf:"},
     {ACCOUNT "heartbeats { }", "no such option 'heartbeats'"},
+    {"account \"a\" {\n key = \"pk_x\" }", "f.conf:2: no such option 'key'; secrets stay out of this file"},
+    {ACCOUNT "webhook \"w\" { secret = \"whsec_x\" }", "secrets stay out of this file"},
+    {ACCOUNT "xyzzy = 1", "no such option 'xyzzy'; see klv-jobwatch.conf(5)"},
+    {"account \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" { }", "a name should be"},
+    {"account \"a\" { jobs = { \"xyzzy\" } }", "matches no job type; klv-jobwatch.conf(5) lists them"},
+    {"api-url = \"\"\n" ACCOUNT, "api-url = \"\": is no URL"},
+    {ACCOUNT "alerts { failure-step = 5x }", "failure-step = \"5x\": should be a whole number"},
+    {ACCOUNT "alerts { failure-ratio = 101% }",
+     "should be a share from 0.0001% to 100%, with its percent sign; or 0% for never"},
+    {ACCOUNT "alerts { stalled-after = 1ms }", "or 0 for never"},
+    {"account \"a\" { steady = 5x }", "should be a whole number"},
+    {ACCOUNT "family \"f f\" { path = \"/api/f\" burst = 1 steady = 1 }", "family \"f f\": a name should be"},
+    {ACCOUNT "family \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" { path = "
+             "\"/api/f\" burst = 1 steady = 1 }",
+     "the name is too long"},
+    {ACCOUNT "family \"f\" { path = \"/api/f\" burst = 1 }", "path, burst and steady are needed"},
+    {ACCOUNT "family \"f\" { burst = 1 steady = 1 }", "path, burst and steady are needed"},
+    {ACCOUNT "family \"f\" { path = \"/\" burst = 1 steady = 1 }", "should be the path of the list"},
+    {ACCOUNT "family \"f\" { path = \"/a\xc3\xa4\" burst = 1 steady = 1 }", "should be the path of the list"},
+    {ACCOUNT "family \"f\" { path = \"/a\x7f\" burst = 1 steady = 1 }", "should be the path of the list"},
+    {ACCOUNT "family \"f\" { path = "
+             "\"/"
+             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" burst = 1 steady = 1 }",
+     "should be the path of the list"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \"X Y: v\" } }", "should read \"Name: value\""},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \": v\" } }", "should read \"Name: value\""},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \"X: a\x01\" } }", "holds a control character"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \"X: a\x7f\" } }", "holds a control character"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" headers = { \"HOST: x\" } }",
+     "is set by klv-jobwatch itself"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"/t\" content-type = "
+             "\"te xt/plain\" }",
+     "should be a media type"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"/t\" content-type = "
+             "\"text/\" }",
+     "should be a media type"},
+    {ACCOUNT "webhook \"w\" { url = \"https://h\" format = template template-file = \"/t\" content-type = "
+             "\"text/plain; \x7f\" }",
+     "should be a media type"},
+    {ACCOUNT "webhook \"w\" { format = ntfy }", "webhook \"w\": url is needed"},
+    {ACCOUNT "heartbeat { every = 1m }", "heartbeat: url is needed"},
+    {ACCOUNT "heartbeat { url = \"http://h/secret-token\" }", "f.conf:2: url should begin with https://"},
+    {ACCOUNT "heartbeat { url = \"http://h/secret-token\" }", "[::1]), or with allow-http = true"},
+    {ACCOUNT "heartbeat { url = \"ftp://h\" allow-http = true }", "[::1])"},
+    {ACCOUNT "webhook \"w\" { url = \"ftp://h\" allow-http = true }", "[::1])"},
     {"account \"a\" { interval = \"\x1b[31m\" }", "interval = \"\xef\xbf\xbd[31m\""},
 };
+
+/* A brace in a comment or a quoted text opens and closes nothing. */
+static void test_braces_that_are_none(void **state)
+{
+    (void)state;
+    struct config *config = parse("# {\n// {\n/* {\n{ */\n"
+                                  "account \"a\" { # }\n api-key-file = '/k{' }\n"
+                                  "webhook \"w\" { url = \"https://h/{\" headers = { \"X: \\\"{\" } }\n");
+    assert_string_equal(config->accounts[0].api_key_file, "/k{");
+    assert_string_equal(config->webhooks[0].url, "https://h/{");
+    assert_string_equal(config->webhooks[0].headers[0].value, "\"{");
+    config_free(config);
+}
 
 static void test_formats(void **state)
 {
@@ -311,6 +374,15 @@ static void test_urls(void **state)
         {"http://localhost.evil.example/", false, "http://localhost.evil.example"},
         {"http://localhost@evil.example/", false, "http://evil.example"},
         {"http://[::1].evil.example/", false, NULL},
+        {"http://127.0.0.1.5/", false, "http://127.0.0.1.5"},
+        {"http://127.0.0.x/", false, "http://127.0.0.x"},
+        {"http://127.1", false, "http://127.1"},
+        {"http://128.0.0.1/", false, "http://128.0.0.1"},
+        {"http://[::1", false, NULL},
+        {"http://[::1]", true, "http://[::1]"},
+        {"http://[::2]/", false, "http://[::2]"},
+        {"https://h/\x7f", false, "https://h"},
+        {"https://h/\xc3\xa4", false, "https://h"},
         {"https://", false, NULL},
         {"https:///x", false, NULL},
         {"://x", false, NULL},
@@ -336,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_long_intervals_bring_their_followers),
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_braces_that_are_none),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_all_mistakes_at_once),
         cmocka_unit_test(test_many_accounts),

@@ -328,6 +328,20 @@ static void test_cloudevents(void **state)
     free_events(events, 25);
 }
 
+/* What is not unreserved in an URL is encoded in the source, byte for byte. */
+static void test_cloudevents_source(void **state)
+{
+    (void)state;
+    struct event *event =
+        event_new(EVENT_API_SCHEMA, (wall_time){1795510800123}, "azAZ09-._~ /:@[`{\xc3\xa9", "", NULL, "");
+    assert_non_null(event);
+    struct json_object *body = render(FORMAT_CLOUDEVENTS, &event, 1, NULL);
+    assert_string_equal(string(body, "source"), "/klv-jobwatch/azAZ09-._~%20%2F%3A%40%5B%60%7B%C3%A9");
+    assert_null(json_object_object_get(body, "subject"));
+    json_object_put(body);
+    event_free(event);
+}
+
 /* ---- Slack ---- */
 
 /* No '<' or '>', and no '&' but of the three that Slack names. */
@@ -383,6 +397,28 @@ static void test_slack(void **state)
 {
     (void)state;
     check_sizes(check_slack);
+}
+
+/* Ids of quotes: each takes two bytes in JSON, and a body that would be too long is rendered again, shorter. */
+static void check_quotes(void (*check)(struct event **events, size_t n))
+{
+    char id[JOB_ID_MAX + 1];
+    memset(id, '"', sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    for (size_t n = 1; n <= 256; n *= 4) {
+        struct event **events = calloc(n, sizeof *events);
+        assert_non_null(events);
+        for (size_t i = 0; i < n; i++)
+            events[i] = make(EVENT_JOB_STALLED, id, id);
+        check(events, n);
+        free_events(events, n);
+    }
+}
+
+static void test_slack_of_quotes(void **state)
+{
+    (void)state;
+    check_quotes(check_slack);
 }
 
 /* ---- Discord ---- */
@@ -446,6 +482,12 @@ static void test_ntfy(void **state)
         json_object_put(body);
     }
     event_free(event);
+}
+
+static void test_ntfy_of_quotes(void **state)
+{
+    (void)state;
+    check_quotes(check_ntfy);
 }
 
 /* ---- PagerDuty ---- */
@@ -541,9 +583,12 @@ int main(void)
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_standard_digest),
         cmocka_unit_test(test_cloudevents),
+        cmocka_unit_test(test_cloudevents_source),
         cmocka_unit_test(test_slack),
+        cmocka_unit_test(test_slack_of_quotes),
         cmocka_unit_test(test_discord),
         cmocka_unit_test(test_ntfy),
+        cmocka_unit_test(test_ntfy_of_quotes),
         cmocka_unit_test(test_pagerduty_actions),
         cmocka_unit_test(test_pagerduty_limits),
     };

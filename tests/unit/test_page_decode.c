@@ -229,6 +229,12 @@ static void test_next(void **state)
         {"\"https://a/x?page[cursor]=a%4\"", NEXT_UNUSABLE, NULL},
         {"\"https://a/x?page[cursor]=a%zz\"", NEXT_UNUSABLE, NULL},
         {"\"https://a/x?page[cursor]=%41\"", NEXT_CURSOR, "A"},
+        {"\"https://a/x?page[cursor]=%c3%A9%aF%Fa\"", NEXT_CURSOR, "\xc3\xa9\xaf\xfa"},
+        {"\"https://a/x?page[cursor]=%4G\"", NEXT_UNUSABLE, NULL},
+        {"\"https://a/x?page[cursor]=%@1\"", NEXT_UNUSABLE, NULL},
+        {"\"https://a/x?page[cursor]=%/1\"", NEXT_UNUSABLE, NULL},
+        {"\"https://a/x?page[cursor]=%7F\"", NEXT_UNUSABLE, NULL},
+        {"\"https://a/x?page[cursor]=a\\u007fb\"", NEXT_UNUSABLE, NULL},
         {"5", NEXT_UNUSABLE, NULL},
         {"{}", NEXT_UNUSABLE, NULL},
     };
@@ -241,6 +247,21 @@ static void test_next(void **state)
                                     : !page.next_cursor;
         if (page.next != cases[i].result || !same || (page.next == NEXT_UNUSABLE) != (page.why[0] != '\0'))
             fail_msg("%s: %d, \"%s\"", cases[i].next, page.next, page.next_cursor ? page.next_cursor : "");
+        page_finish(&page);
+    }
+}
+
+static void test_the_longest_cursor(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        struct page page;
+        char cursor[PAGE_MAX_CURSOR + 2], text[PAGE_MAX_CURSOR + 100];
+        memset(cursor, 'c', sizeof cursor);
+        cursor[PAGE_MAX_CURSOR + more] = '\0';
+        snprintf(text, sizeof text, "{\"data\":[],\"links\":{\"next\":\"?page[cursor]=%s\"}}", cursor);
+        assert_int_equal(decode(text, &page), PAGE_OK);
+        assert_int_equal(page.next, more ? NEXT_UNUSABLE : NEXT_CURSOR);
         page_finish(&page);
     }
 }
@@ -304,6 +325,7 @@ static void test_api_error_text(void **state)
         {"{\"errors\":[{\"detail\":\"only\"}]}", "only"},
         {"{\"errors\":[]}", ""},
         {"{\"errors\":{}}", ""},
+        {"{\"errors\":[{\"title\":5,\"detail\":\"~\\u007f\\u00e9\"}]}", "~???"},
         {"<html>", ""},
         {"", ""},
     };
@@ -320,11 +342,17 @@ static void test_api_error_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_seed),      cmocka_unit_test(test_a_newer_job_whole),
-        cmocka_unit_test(test_no_lists),      cmocka_unit_test(test_nesting_is_bounded),
-        cmocka_unit_test(test_entries),       cmocka_unit_test(test_long_ids),
-        cmocka_unit_test(test_next),          cmocka_unit_test(test_errors_are_bounded),
-        cmocka_unit_test(test_too_many_jobs), cmocka_unit_test(test_api_error_text),
+        cmocka_unit_test(test_the_seed),
+        cmocka_unit_test(test_a_newer_job_whole),
+        cmocka_unit_test(test_no_lists),
+        cmocka_unit_test(test_nesting_is_bounded),
+        cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_long_ids),
+        cmocka_unit_test(test_next),
+        cmocka_unit_test(test_the_longest_cursor),
+        cmocka_unit_test(test_errors_are_bounded),
+        cmocka_unit_test(test_too_many_jobs),
+        cmocka_unit_test(test_api_error_text),
     };
     return cmocka_run_group_tests_name("page_decode", tests, NULL, NULL);
 }

@@ -59,6 +59,17 @@ static void test_a_hostile_cursor_stays_a_value(void **state)
           "?" FIELDS "status,total_count&page%5Bcursor%5D=x%26filter%3Dy%23%40evil.example%2F%0D%0AA%3A%20b");
 }
 
+/* Each byte that is not unreserved (RFC 3986, section 2.3) is encoded, and no other. */
+static void test_what_stays_as_it_is(void **state)
+{
+    static const char plain[] = "azAZ09-._~";
+    (void)state;
+    check(request_job_url(&newer, &family, plain), BASE "/azAZ09-._~");
+    check(request_job_url(&newer, &family, "`{@[/:"), BASE "/%60%7B%40%5B%2F%3A");
+    check(request_list_url(&newer, &import, SWEEP_FULL, LIST_ALL, NULL),
+          "https://a.klaviyo.com/api/profile-bulk-import-jobs?page%5Bsize%5D=100");
+}
+
 static void test_one_job(void **state)
 {
     (void)state;
@@ -75,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_a_hostile_cursor_stays_a_value),
+        cmocka_unit_test(test_what_stays_as_it_is),
         cmocka_unit_test(test_one_job),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);

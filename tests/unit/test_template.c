@@ -84,6 +84,84 @@ static void test_single(void **state)
     event_free(event);
 }
 
+/* Each field of an event, with a value that no other field has. */
+static void test_each_field(void **state)
+{
+    (void)state;
+    static const struct job_error errors[] = {{"code", "title", "detail", "/pointer"}};
+    const struct job job = {
+        .id = "01ID",
+        .status = JOB_OTHER,
+        .status_word = "paused",
+        .counts = {10, 7, 2, 1},
+        .created_at = {1795510800000},
+        .completed_at = {1795510801000},
+        .expires_at = {1795510802000},
+        .errors = errors,
+        .n_errors = 1,
+    };
+    struct event *event = event_new(EVENT_JOB_STALLED, (wall_time){1795510803000}, "main",
+                                    "catalog-category-bulk-delete-job", &job, "d");
+    assert_non_null(event);
+    assert_true(event_set_note(event, "the note", 900000) && event_set_previous(event, "queued", 5, 4));
+    event->reminder = true;
+    const struct {
+        const char *field, *value;
+    } fields[] = {
+        {"type", "job.stalled"},
+        {"kind", "job.stalled"},
+        {"timestamp", "2026-11-24T09:00:03.000Z"},
+        {"event_id", event->id},
+        {"id", event->id},
+        {"account", "main"},
+        {"priority", "err"},
+        {"reminder", "true"},
+        {"reason", "the note"},
+        {"job_type", "catalog-category-bulk-delete-job"},
+        {"job.type", "catalog-category-bulk-delete-job"},
+        {"job.id", "01ID"},
+        {"job.status", "paused"},
+        {"job.total_count", "10"},
+        {"job.completed_count", "7"},
+        {"job.failed_count", "2"},
+        {"job.skipped_count", "1"},
+        {"job.created_at", "2026-11-24T09:00:00.000Z"},
+        {"job.completed_at", "2026-11-24T09:00:01.000Z"},
+        {"job.expires_at", "2026-11-24T09:00:02.000Z"},
+        {"previous.status", "queued"},
+        {"previous.completed_count", "5"},
+        {"previous.failed_count", "4"},
+        {"count", "1"},
+        {"digest", ""},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "{{%s}}", fields[i].field);
+        char *filled = fill(text, (const struct event *const[]){event}, 1);
+        if (strcmp(filled, fields[i].value) != 0)
+            fail_msg("%s: \"%s\"", text, filled);
+        free(filled);
+    }
+    event_free(event);
+}
+
+/* The same fields of a digest that has no one event: its own time and id, and nothing for the rest. */
+static void test_fields_of_a_digest(void **state)
+{
+    (void)state;
+    struct event *events[] = {make("a", 0), make("b", 3)};
+    const struct event *const *all = (const struct event *const *)events;
+    char id[MESSAGE_ID_SIZE], expected[200];
+    assert_true(format_message_id(all, 2, id));
+    snprintf(expected, sizeof expected, "digest digest 2026-11-24T09:00:00.123Z %s true []", id);
+    char *filled =
+        fill("{{type}} {{kind}} {{timestamp}} {{id}} {{digest}} [{{event_id}}{{account}}{{reason}}]", all, 2);
+    assert_string_equal(filled, expected);
+    free(filled);
+    event_free(events[0]);
+    event_free(events[1]);
+}
+
 static void test_digest(void **state)
 {
     static const char text[] = "{\"n\":{{count}},\"ok\":{{counts.job.completed}},\"what\":\"{{message}}\","
@@ -125,6 +203,12 @@ static const struct {
     {"{{}}", "t.json:1: unknown field \"\"; klv-jobwatch.conf(5) lists them"},
     {"{{counts.job.done}}", "t.json:1: unknown field \"counts.job.done\"; klv-jobwatch.conf(5) lists them"},
     {"{{message|html}}", "t.json:1: unknown filter \"html\"; the only one is raw"},
+    {"{{a_name_that_is_longer_than_any_field_has_and_goes_on_for_more_than_64_bytes}}",
+     "t.json:1: unknown field "
+     "\"a_name_that_is_longer_than_any_field_has_and_goes_on_for_more_than_64_bytes\"; "
+     "klv-jobwatch.conf(5) lists them"},
+    {"{{|raw}}", "t.json:1: unknown field \"\"; klv-jobwatch.conf(5) lists them"},
+    {"{{message|rawest}}", "t.json:1: unknown filter \"rawest\"; the only one is raw"},
     {"{{message|}}", "t.json:1: unknown filter \"\"; the only one is raw"},
     {"{{events}}", "t.json:1: events has no text, write {{#events}}...{{/events}} around each event's"},
     {"{{^events}}{{/events}}",
@@ -178,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_single),
+        cmocka_unit_test(test_each_field),
+        cmocka_unit_test(test_fields_of_a_digest),
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_bounds),

@@ -44,6 +44,12 @@ static const struct reading iso[] = {
     {"2022-11-08T10:11:12+1:00", BAD},
     {"2022-11-08T10:11:12Z ", BAD},
     {"2022-11-08T10:11:12ZZ", BAD},
+    {"2022-11-08T10:11:12+01:0", BAD},
+    {"2022-11-08T10:11:12+01:60", BAD},
+    {"2022-11-08T10:11:12+01:ab", BAD},
+    {"2022-11-08T10:11:12 01:00", BAD},
+    {"2022-11-00T00:00:00Z", BAD},
+    {"2022-11-08T10:11:12x", BAD},
     {"2022-11-08T10:11", BAD},
     {"2022-11-08", BAD},
     {"+022-11-08T10:11:12Z", BAD},
@@ -58,6 +64,10 @@ static const struct reading http[] = {
     {"Sun Nov  6 08:49:37 1994", 784111777000},
     {"Sun Nov 16 08:49:37 1994", 784975777000},
     {"Tue, 24 Nov 2026 09:00:00 GMT", 1795510800000},
+    {"Tuesday, 24-Nov-26 09:00:00 GMT", 1795510800000},
+    {"Sun, 31 Feb 2094 08:49:37 GMT", BAD},
+    {"Sunday, 31-Feb-94 08:49:37 GMT", BAD},
+    {"Sun Feb 31 08:49:37 1994", BAD},
     {"Sun, 06 Nov 1994 08:49:37 UTC", BAD},
     {"Sun, 6 Nov 1994 08:49:37 GMT", BAD},
     {"Sun, 06 Nov 1994 08:49:37 GMT!", BAD},
@@ -89,6 +99,30 @@ static void test_http(void **state)
 {
     (void)state;
     check(http, sizeof http / sizeof *http, wall_parse_http);
+}
+
+/* With any byte of it another, or with its end cut off, a date is none. */
+static void check_each_byte(const char *good, bool (*parse)(const char *, size_t, wall_time *))
+{
+    char text[64];
+    wall_time t;
+    for (size_t i = 0; i < strlen(good); i++) {
+        snprintf(text, sizeof text, "%s", good);
+        assert_true(parse(text, strlen(text), &t));
+        text[i] = '#';
+        if (parse(text, strlen(text), &t) || parse(good, i, &t))
+            fail_msg("taken: \"%s\", or the first %zu bytes of \"%s\"", text, i, good);
+    }
+}
+
+static void test_each_byte_matters(void **state)
+{
+    (void)state;
+    check_each_byte("2022-11-08T10:11:12", wall_parse);
+    check_each_byte("Sun, 06 Nov 1994 08:49:37 GMT", wall_parse_http);
+    check_each_byte("Sunday, 06-Nov-94 08:49:37 GMT", wall_parse_http);
+    check_each_byte("Sun Nov  6 08:49:37 1994", wall_parse_http);
+    check_each_byte("Sun Nov 16 08:49:37 1994", wall_parse_http);
 }
 
 static void test_format(void **state)
@@ -131,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_iso),
         cmocka_unit_test(test_http),
+        cmocka_unit_test(test_each_byte_matters),
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_arithmetic_saturates),
