@@ -146,7 +146,7 @@ def wait_for(condition: Callable[[], Any], timeout: float = DEADLINE, what: str 
 
 def _environment(extra: dict[str, str] | None) -> dict[str, str]:
     """None of the caller's credentials, journal or proxies; sanitizers fail loudly."""
-    keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LLVM_PROFILE_FILE", "GCOV_ERROR_FILE")
+    keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LLVM_PROFILE_FILE")
     return {name: os.environ[name] for name in keep if name in os.environ} | (extra or {})
 
 

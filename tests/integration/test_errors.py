@@ -117,8 +117,12 @@ def test_a_state_directory_that_cannot_be_written(place: Place) -> None:
     for name in ("api-key", "klv-jobwatch.conf"):
         os.chown(place.path / name, 65534, 65534)
     place.state.chmod(0o555)
+    counts = place.path / "counts"  # where this user may leave the counts of a build for `make coverage`
+    counts.mkdir()
+    counts.chmod(0o777)
     done = subprocess.run([str(PROGRAM), "once", "--config", str(place.config), "--state", str(place.state)],
-                          capture_output=True, text=True, timeout=10, user=65534, group=65534, extra_groups=[])
+                          capture_output=True, text=True, timeout=10, user=65534, group=65534, extra_groups=[],
+                          env=os.environ | {"GCOV_PREFIX": str(counts)})
     assert done.returncode == 1 and str(place.state) in one_line(done.stderr)
 
 
