@@ -33,7 +33,7 @@ struct http_request {
     int64_t timeout;            /* ms, whole transfer */
     size_t max_body;            /* bytes, after decompression */
     size_t max_header;          /* bytes of all header lines together; 0: 64 KiB */
-    const char *ca_file;        /* NULL: the system's */
+    const char *ca_file;        /* these authorities and no others; NULL: the system's */
     const char *client_pem;     /* certificate and key that the server is shown; NULL: none */
     bool allow_http;            /* plain http is allowed for this URL (the caller judged it) */
     bool keep_truncated;        /* a body over max_body is cut instead of HTTP_TOO_LARGE (webhook answers) */

@@ -11,11 +11,16 @@
 
 #define NOT_ACTIVE UINT32_MAX
 #define FIRST_ROOM 16
+#define NO_TAG     0
 
-/* Open addressing with linear probing; removal closes the gap, so that there are no tombstones. */
+/*
+ * Open addressing with linear probing; removal closes the gap, so that there are no tombstones. The tags, some bits of
+ * each record's hash, are few enough to stay in the processor's cache: a record is looked at only where they agree.
+ */
 struct job_table {
-    struct known_job **slots;
-    size_t room; /* a power of two, at most three quarters full */
+    struct known_job **slots; /* and behind them, in the same block, the tags */
+    uint8_t *tags;            /* NO_TAG: the slot is empty */
+    size_t room;              /* a power of two, at most seven eighths full */
     size_t n;
     struct known_job **active;
     size_t n_active;
@@ -26,15 +31,25 @@ struct job_table {
     uint32_t tick;
 };
 
+static bool make_slots(struct job_table *table, size_t room)
+{
+    struct known_job **slots = calloc(room, sizeof *slots + sizeof *table->tags);
+    if (!slots)
+        return false;
+    touch(slots, room * (sizeof *slots + sizeof *table->tags));
+    table->slots = slots;
+    table->tags = (uint8_t *)(slots + room);
+    table->room = room;
+    return true;
+}
+
 struct job_table *job_table_new(uint64_t seed)
 {
     struct job_table *table = calloc(1, sizeof *table);
     if (!table)
         return NULL;
     table->seed = seed;
-    table->room = FIRST_ROOM;
-    table->slots = calloc(table->room, sizeof *table->slots);
-    if (table->slots)
+    if (make_slots(table, FIRST_ROOM))
         return table;
     free(table);
     return NULL;
@@ -51,23 +66,41 @@ void job_table_free(struct job_table *table)
     free(table);
 }
 
-static size_t home_of(const struct job_table *table, const char *id, size_t len)
+static uint64_t hash_of(const struct job_table *table, const char *id)
 {
-    return (size_t)XXH3_64bits_withSeed(id, len, table->seed) & (table->room - 1);
+    return XXH3_64bits_withSeed(id, strlen(id), table->seed);
+}
+
+static size_t home_of(const struct job_table *table, uint64_t hash)
+{
+    return (size_t)hash & (table->room - 1);
+}
+
+/* Of bits that the home does not have. */
+static uint8_t tag_of(uint64_t hash)
+{
+    return (uint8_t)(hash >> 57) + 1;
 }
 
 /* The slot of an id, or the empty one where it belongs. */
-static size_t slot_of(const struct job_table *table, const char *id)
+static size_t slot_of(const struct job_table *table, const char *id, uint64_t hash)
 {
-    size_t i = home_of(table, id, strlen(id));
-    while (table->slots[i] && strcmp(table->slots[i]->id, id) != 0)
+    size_t i = home_of(table, hash);
+    uint8_t tag = tag_of(hash);
+    while (table->tags[i] != NO_TAG && (table->tags[i] != tag || strcmp(table->slots[i]->id, id) != 0))
         i = (i + 1) & (table->room - 1);
     return i;
 }
 
+static void fill_slot(struct job_table *table, size_t slot, struct known_job *job, uint8_t tag)
+{
+    table->slots[slot] = job;
+    table->tags[slot] = tag;
+}
+
 struct known_job *job_table_find(const struct job_table *table, const char *id)
 {
-    return table->slots[slot_of(table, id)];
+    return table->slots[slot_of(table, id, hash_of(table, id))];
 }
 
 /* room: a power of two, more than there is. */
@@ -75,15 +108,13 @@ static bool grow(struct job_table *table, size_t room)
 {
     struct known_job **old = table->slots;
     size_t old_room = table->room;
-    struct known_job **slots = calloc(room, sizeof(struct known_job *));
-    if (!slots)
+    if (!make_slots(table, room))
         return false;
-    touch(slots, room * sizeof *slots);
-    table->slots = slots;
-    table->room = room;
     for (size_t i = 0; i < old_room; i++) {
-        if (old[i])
-            slots[slot_of(table, old[i]->id)] = old[i];
+        if (!old[i])
+            continue;
+        uint64_t hash = hash_of(table, old[i]->id);
+        fill_slot(table, slot_of(table, old[i]->id, hash), old[i], tag_of(hash));
     }
     free(old);
     return true;
@@ -92,7 +123,7 @@ static bool grow(struct job_table *table, size_t room)
 bool job_table_reserve(struct job_table *table, size_t n)
 {
     size_t room = table->room;
-    while (n > room / 4 * 3)
+    while (n > room / 8 * 7)
         room *= 2;
     return room == table->room || grow(table, room);
 }
@@ -145,7 +176,8 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
     assert(len <= JOB_ID_MAX);
     if (!job_table_reserve(table, table->n + 1))
         return NULL;
-    size_t slot = slot_of(table, id);
+    uint64_t hash = hash_of(table, id);
+    size_t slot = slot_of(table, id, hash);
     assert(!table->slots[slot]);
     struct known_job *job = record_pool_take(&table->records, record_size(len, 0));
     if (!job)
@@ -160,7 +192,7 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
         record_pool_give(&table->records, job, record_size(len, 0));
         return NULL;
     }
-    table->slots[slot] = job;
+    fill_slot(table, slot, job, tag_of(hash));
     table->n++;
     return job;
 }
@@ -170,23 +202,23 @@ static void close_gap(struct job_table *table, size_t gap)
 {
     size_t mask = table->room - 1;
     for (size_t i = (gap + 1) & mask; table->slots[i]; i = (i + 1) & mask) {
-        size_t home = home_of(table, table->slots[i]->id, strlen(table->slots[i]->id));
+        size_t home = home_of(table, hash_of(table, table->slots[i]->id));
         if (((i - home) & mask) < ((i - gap) & mask))
             continue;
-        table->slots[gap] = table->slots[i];
-        table->slots[i] = NULL;
+        fill_slot(table, gap, table->slots[i], table->tags[i]);
+        fill_slot(table, i, NULL, NO_TAG);
         gap = i;
     }
 }
 
 void job_table_remove(struct job_table *table, struct known_job *job)
 {
-    size_t slot = slot_of(table, job->id);
+    size_t slot = slot_of(table, job->id, hash_of(table, job->id));
     assert(table->slots[slot] == job);
     make_inactive(table, job);
     known_pages_change(&table->pages, job->page);
     known_pages_leave(&table->pages, job->page);
-    table->slots[slot] = NULL;
+    fill_slot(table, slot, NULL, NO_TAG);
     table->n--;
     close_gap(table, slot);
     record_pool_give(&table->records, job, record_size(strlen(job->id), word_room(job)));
@@ -202,7 +234,7 @@ static struct known_job *make_word_room(struct job_table *table, struct known_jo
     if (!moved)
         return NULL;
     memcpy(moved, job, record_size(len, 0));
-    table->slots[slot_of(table, job->id)] = moved;
+    table->slots[slot_of(table, job->id, hash_of(table, job->id))] = moved;
     record_pool_give(&table->records, job, old);
     if (moved->active_place != NOT_ACTIVE)
         table->active[moved->active_place] = moved;

@@ -36,7 +36,7 @@ static bool add_block(struct record_pool *pool)
 {
     size_t size = pool->block_size ? pool->block_size * 2 : FIRST_BLOCK;
     size = size < LAST_BLOCK ? size : LAST_BLOCK;
-    char *block = malloc(size);
+    char *block = calloc(1, size);
     if (!block)
         return false;
     touch(block, size);
@@ -64,7 +64,7 @@ void *record_pool_take(struct record_pool *pool, size_t size)
     pool->unused += size;
     pool->left -= size;
     ASAN_UNPOISON_MEMORY_REGION(record, size);
-    return memset(record, 0, size);
+    return record;
 }
 
 void record_pool_give(struct record_pool *pool, void *record, size_t size)

@@ -9,7 +9,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import DEADLINE, DELETE, KEY, PROGRAM, SECRET, Place
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, SECRET, WRAPPER, Place
 from goaway import MANNERS, BreakingHttp2
 from klaviyo import SimKlaviyo
 from test_hostile import answer_with, job_events
@@ -56,6 +56,40 @@ def test_an_old_tls_version_is_refused(tmp_path: Any, certificates: Any) -> None
         place.write(top=f'ca-file = "{certificates.ca_file}"')
         assert place.run("once", "--json").returncode == 1
         assert sim.requests == []
+
+
+def as_system_authorities(folder: Any, hashed: list[str], bundled: list[str]) -> None:
+    """Fills a folder as /etc/ssl/certs is: a file for each authority, named by its hash, and all in one file."""
+    folder.mkdir()
+    for n, path in enumerate(hashed):
+        shutil.copy(path, folder / f"authority-{n}.pem")
+    subprocess.run(["openssl", "rehash", str(folder)], check=True, stderr=subprocess.DEVNULL)
+    (folder / "ca-certificates.crt").write_text("".join(open(path).read() for path in bundled))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="authorities of its own in the system's place need root and unshare")
+@pytest.mark.parametrize("hashed,bundled,ca_file,trusted", [
+    (["ours"], ["other"], None, True),
+    (["other"], ["ours"], None, True),  # put into the file by hand, without update-ca-certificates
+    ([], ["ours"], None, True),
+    (["other"], ["other"], None, False),
+    (["other"], ["other"], "ours", True),
+    (["ours"], ["ours"], "other", False),
+], ids=["in-the-folder", "in-the-file-only", "no-folder", "unknown", "own-file", "own-file-and-no-other"])
+def test_whom_it_trusts(tmp_path: Any, certificates: Any, hashed: list[str], bundled: list[str], ca_file: str | None, trusted: bool) -> None:
+    import trustme
+    paths = {"ours": certificates.ca_file, "other": str(tmp_path / "other.pem")}
+    trustme.CA().cert_pem.write_to_path(paths["other"])
+    as_system_authorities(tmp_path / "certs", [paths[name] for name in hashed], [paths[name] for name in bundled])
+    with SimKlaviyo(manual=True, tls=certificates.context()) as sim:
+        sim.account(KEY).add_job(DELETE, id="T", status="processing")
+        place = Place(tmp_path, sim.url)
+        place.write(top=f'ca-file = "{paths[ca_file]}"' if ca_file else "")
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', str(tmp_path / "certs"),
+                               *WRAPPER, str(PROGRAM), "once", "--json", "--config", str(place.config), "--state", str(place.state)],
+                              capture_output=True, text=True, timeout=DEADLINE)
+        assert (done.returncode == 0) == trusted, done.stderr
+        assert bool(sim.requests) == trusted
 
 
 # ---- HTTP/2 ----
