@@ -114,7 +114,9 @@ static const char *remedy(int code)
     case SQLITE_NOTADB:
         return "; move the file away (it is not deleted) and start again, with a new baseline";
     case SQLITE_IOERR:
-        return "; the disk does not read or write";
+        /* sqlite3_system_errno() does not know of a failed COMMIT; no call that is meant to fail says this. */
+        return errno == EROFS ? "; its file system has become read-only: the kernel's log says why"
+                              : "; the disk does not read or write";
     default:
         return "";
     }
@@ -164,6 +166,7 @@ bool store_row(struct store *store, sqlite3_stmt *statement, bool *ret_fine)
     *ret_fine = false;
     if (!statement)
         return false;
+    errno = 0;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         *ret_fine = true;

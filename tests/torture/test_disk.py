@@ -70,9 +70,8 @@ def start(place: Place, receiver: Receiver, **daemon: Any) -> Daemon:
     return process
 
 
-def alerts_go_on(place: Place, acct: Any, receiver: Receiver, daemon: Daemon, breaks: Callable[[], None], mend: Callable[[], None]) -> None:
-    """While the store fails, alerts reach the journal, each once; afterwards the webhook too, under the id that a restart knows."""
-    breaks()
+def tell_the_journal_only(acct: Any, receiver: Receiver, daemon: Daemon) -> None:
+    """While the store fails, alerts reach the journal, with the fact that they are not saved."""
     acct.set("A", status="complete", completed=90, failed=10, errors=[error(detail="No such category.")])
     line = daemon.wait_line("job.completed_with_failures")
     assert "No such category." in line
@@ -82,6 +81,12 @@ def alerts_go_on(place: Place, acct: Any, receiver: Receiver, daemon: Daemon, br
     acct.add_job(DELETE, id="C", status="complete")
     daemon.wait_line(r"job.completed .*\bC\b")
     assert not any(told(receiver, kind) for kind in ("job.completed_with_failures", "job.cancelled", "job.completed"))
+
+
+def alerts_go_on(place: Place, acct: Any, receiver: Receiver, daemon: Daemon, breaks: Callable[[], None], mend: Callable[[], None]) -> None:
+    """The journal has each once; when the disk is back the webhook too, under the id that a restart knows."""
+    breaks()
+    tell_the_journal_only(acct, receiver, daemon)
     mend()
     wait_for(lambda: all(told(receiver, kind) for kind in ("job.completed_with_failures", "job.cancelled", "job.completed")))
     daemon.wait_line("state is being saved again")
@@ -139,6 +144,63 @@ def test_alerts_go_on_on_a_real_file_system(place: Place, acct: Any, receiver: R
     finally:
         place.stop()
         subprocess.run(["umount", str(place.state)], check=True)
+
+
+class Ext4:
+    """A file system of its own on the state directory, that can be made to find itself damaged."""
+
+    def __init__(self, place: Place) -> None:
+        self._image, self._at = place.path / "image", place.state
+        with self._image.open("wb") as file:
+            file.truncate(16 << 20)
+        subprocess.run(["mkfs.ext4", "-q", str(self._image)], check=True)
+
+    def mount(self) -> None:
+        """Skips the test where there are no loop devices, as in some containers."""
+        done = subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(self._image), str(self._at)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no loop device: {done.stderr.strip()}")
+
+    def goes_read_only(self) -> None:
+        device = subprocess.run(["losetup", "-n", "-O", "NAME", "-j", str(self._image)], capture_output=True, text=True, check=True).stdout
+        name = Path(device.strip()).name
+        assert name.startswith("loop"), "no other file system may be hit"
+        Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("1")
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", str(self._at)], check=True)
+
+    def repair(self) -> None:
+        self.unmount()
+        assert subprocess.run(["e2fsck", "-f", "-p", str(self._image)], capture_output=True).returncode in (0, 1)
+        self.mount()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mkfs.ext4"), reason="mounting needs root, the file system e2fsprogs")
+def test_a_file_system_goes_read_only_under_the_daemon(place: Place, acct: Any, receiver: Receiver) -> None:
+    """As ext4 does after an error, for good: alerts go on; after the repair a new life tells the webhook, and the journal again."""
+    jobs(acct)
+    disk = Ext4(place)
+    disk.mount()
+    try:
+        daemon = start(place, receiver)
+        before = list(place.state.iterdir())
+        disk.goes_read_only()
+        tell_the_journal_only(acct, receiver, daemon)
+        daemon.wait_line("state is not being saved.*its file system has become read-only")
+        assert daemon.stop() == 0
+        assert list(place.state.iterdir()) == before
+        disk.repair()
+        once = {e["event_id"]: e for e in place.once()}
+        kinds = ["job.cancelled", "job.completed", "job.completed_with_failures"]
+        assert sorted(e["type"] for e in once.values()) == kinds
+        for kind in kinds:
+            assert len(told(receiver, kind)) == 1 and told(receiver, kind)[0]["data"]["event_id"] in once
+            assert len(lines_of(daemon.text(), kind)) == 1, daemon.text()
+        assert place.once() == []
+    finally:
+        place.stop()
+        disk.unmount()
 
 
 def test_memory_is_bounded_while_writing_fails(place: Place, acct: Any, sim: SimKlaviyo) -> None:
