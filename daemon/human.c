@@ -106,7 +106,7 @@ char *human_time(const struct terminal *terminal, wall_time at, bool with_ms, ch
         return out;
     int64_t ms = at.ms % 1000;
     ms += ms < 0 ? 1000 : 0;
-    time_t seconds = (time_t)((at.ms - ms) / 1000);
+    time_t seconds = (time_t)(at.ms / 1000 - (at.ms % 1000 < 0));
     if (!(terminal->utc ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm)))
         return out;
     size_t n = strftime(out, HUMAN_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
