@@ -132,8 +132,8 @@ static void complain_command(const char *name)
             names[n++] = commands[i].name;
     }
     const char *close = closest(name, names, n);
-    fprintf(stderr, "klv-jobwatch: unknown command \"%s\"%s%s%s; `klv-jobwatch --help` lists them\n", name,
-            close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
+    fprintf(stderr, "klv-jobwatch: unknown command \"%s\"; %s%s%s`klv-jobwatch --help` lists them\n", name,
+            close ? "did you mean \"" : "", close ? close : "", close ? "\"? " : "");
 }
 
 static void complain_option(const struct command *command, const char *word)
@@ -145,8 +145,8 @@ static void complain_option(const struct command *command, const char *word)
             names[n++] = option_types[i].name;
     }
     const char *close = strncmp(word, "--", 2) == 0 ? closest(word + 2, names, n) : NULL;
-    fprintf(stderr, "klv-jobwatch %s: unknown option \"%s\"%s%s%s; `klv-jobwatch %s --help` lists them\n",
-            command->name, word, close ? "; did you mean \"--" : "", close ? close : "", close ? "\"?" : "",
+    fprintf(stderr, "klv-jobwatch %s: unknown option \"%s\"; %s%s%s`klv-jobwatch %s --help` lists them\n",
+            command->name, word, close ? "did you mean \"--" : "", close ? close : "", close ? "\"? " : "",
             command->name);
 }
 

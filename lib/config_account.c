@@ -127,8 +127,8 @@ static void add_matching(struct parsing *p, cfg_t *section, struct config_accoun
         return;
     const char *close = closest(glob, names, n);
     complain(p, line_of(p, section, "jobs"),
-             "jobs: \"%s\" matches no job type%s%s%s; klv-jobwatch.conf(5) lists them", glob,
-             close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
+             "jobs: \"%s\" matches no job type; %s%s%sklv-jobwatch.conf(5) lists them", glob,
+             close ? "did you mean \"" : "", close ? close : "", close ? "\"? " : "");
 }
 
 /* An interval that was not given is its default, or the next shorter interval when that is longer. */

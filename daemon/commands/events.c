@@ -119,8 +119,8 @@ static bool check_kinds(const char *kinds)
         const char *close = closest_kind(one);
         fine = any_kind_matches(one);
         if (!fine)
-            log_error("--kind \"%s\": no event is of that kind%s%s%s; man 8 klv-jobwatch lists them", one,
-                      close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
+            log_error("--kind \"%s\": no event is of that kind; %s%s%sman 8 klv-jobwatch lists them", one,
+                      close ? "did you mean \"" : "", close ? close : "", close ? "\"? " : "");
     }
     free(copy);
     return fine;

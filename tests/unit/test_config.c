@@ -143,7 +143,8 @@ static const struct {
     {"account \"a\" { steady = 4001 }", "should be a whole number from 0 to 4000"},
     {"account \"a\" { api-key-file = \"key\" }", "should be an absolute path"},
     {"account \"a\" { jobs = { \"catalog-category-bulk-delet-job\" } }",
-     "did you mean \"catalog-category-bulk-delete-job\"?"},
+     "matches no job type; did you mean \"catalog-category-bulk-delete-job\"? klv-jobwatch.conf(5) lists "
+     "them"},
     {"account \"a\" { jobs = { } }", "jobs should name at least one"},
     {"account \"a\" { }\naccount \"a\" { }", "f.conf:2: "},
     {"account \"a b\" { }", "account \"a b\": a name should be"},
