@@ -115,7 +115,7 @@ def test_check(place: Place, acct: Any) -> None:
 def test_old_events_are_forgotten_but_not_told_again(place: Place, acct: Any, told: list[dict[str, Any]]) -> None:
     (file,) = place.state.glob("*.db")
     with sqlite3.connect(file) as db:
-        db.execute("UPDATE events SET at = at - 40 * 86400000")
+        db.execute("UPDATE deliveries SET queued_at = queued_at - 40 * 86400000")
     db.close()
     assert place.once() == []
     assert reading(place, "events").stdout == ""
