@@ -17,8 +17,9 @@ from typing import Any, Callable, Iterator
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "sim"))
+sys.path[:0] = [str(ROOT / "tests" / "sim"), str(ROOT / "tests" / "integration")]
 
+from canaries import Canaries  # noqa: E402
 from klaviyo import SimKlaviyo  # noqa: E402
 from receiver import Receiver  # noqa: E402
 from tls import Certificates  # noqa: E402
@@ -27,9 +28,10 @@ BUILD = Path(os.environ.get("KLV_BUILD", ROOT / "build" / "release"))
 PROGRAM = BUILD / "klv-jobwatch"
 WRAPPER = shlex.split(os.environ.get("KLV_WRAPPER", ""))  # valgrind and its like, before the program
 DELETE = "catalog-category-bulk-delete-job"
-KEY = "pk_test_0123456789abcdef0123456789abcdef"
+KEY = "pk_canary_Tq7vYx2LmN9cRb4Wz8KdJs5F"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 DEADLINE = 30.0
+watching: Canaries | None = None  # of the running test
 
 # A process that fork(2) made counts its maker's memory into its own peak, also after exec; so a small one stands between.
 MEASURE = """
@@ -119,12 +121,18 @@ class Daemon:
             return next((line for line in self.text().splitlines() if re.search(pattern, line)), None)
         return wait_for(found, timeout, f"line {pattern!r} in:\n{self.text()}")
 
+    def _look(self) -> None:
+        if watching and self.process.poll() is None:
+            watching.look_at_process(self.process.pid)
+
     def kill(self) -> None:
+        self._look()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
     def stop(self, timeout: float = DEADLINE) -> int:
+        self._look()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
@@ -148,6 +156,39 @@ def _environment(extra: dict[str, str] | None) -> dict[str, str]:
     """None of the caller's credentials, journal or proxies; sanitizers fail loudly."""
     keep = ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LLVM_PROFILE_FILE")
     return {name: os.environ[name] for name in keep if name in os.environ} | (extra or {})
+
+
+@pytest.fixture(autouse=True)
+def canaries(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]:
+    """Nothing of the key or the secret in what this test's programs left in its folder, said, showed or sent."""
+    global watching
+    run = subprocess.run
+
+    def watched(*args: Any, **more: Any) -> subprocess.CompletedProcess[Any]:
+        done = run(*args, **more)
+        if str(PROGRAM) in map(str, args[0]):
+            canaries.look_at_output(done)
+        return done
+    monkeypatch.setattr(subprocess, "run", watched)
+    with Canaries(KEY, SECRET) as canaries:
+        watching = canaries
+        yield canaries
+        watching = None
+        canaries.look_at_files(tmp_path)
+    for what, n in canaries.searched.items():
+        request.node.user_properties.append((f"canaries: {what}", n))
+    assert not canaries.found, "\n".join(canaries.found)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How much was searched, by all workers."""
+    totals: dict[str, int] = {}
+    for report in terminalreporter.stats.get("", []):
+        for name, value in report.user_properties if report.when == "teardown" else []:
+            totals[name] = totals.get(name, 0) + (value if name.startswith("canaries: ") else 0)
+    found = ", ".join(f"{n} {name.removeprefix('canaries: ')}" for name, n in totals.items() if n)
+    if found:
+        terminalreporter.write_line(f"searched for the key and the secret: {found}")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any, Callable, Generic, Protocol, TypeVar
 
 POLL = 0.02  # seconds: conditions may look at things outside of the server, which notify nobody
 T = TypeVar("T")
+LISTENERS: list[Callable[[Any], None]] = []  # each gets every entry of every log, when it is added
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Log(Generic[Entry]):
     _entries: list[Entry] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
+        for listener in LISTENERS:
+            listener(entry)
         with self.changed:
             self._entries.append(entry)
             self.changed.notify_all()

@@ -11,12 +11,13 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "sim"), str(HERE)]
+sys.path[:0] = [str(ROOT / "tests" / "sim"), str(ROOT / "tests" / "integration"), str(HERE)]
 
+from canaries import Canaries  # noqa: E402
 from klaviyo import SimKlaviyo  # noqa: E402
 from machine import Machine, why_not  # noqa: E402
 from receiver import Receiver  # noqa: E402
-from service import KEY, SECRET, Service  # noqa: E402
+from service import KEY, SECRET, STATE, Service  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +46,14 @@ def installed(machine: Machine, package: Path) -> Machine:
 
 @pytest.fixture
 def service(installed: Machine) -> Iterator[Service]:
+    """Nothing of the key or the secret in what it left in its state or in the machine's whole journal, or sent."""
     unit = Service(installed)
-    yield unit
-    unit.stop(check=False)
+    with Canaries(KEY, SECRET) as canaries:
+        yield unit
+        unit.stop(check=False)
+        canaries.look_at_files(installed.path(STATE))
+        canaries.look("journal", installed.run("journalctl", "--output=export", "--all").stdout, canaries.all())
+    assert not canaries.found, "\n".join(canaries.found)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ KEY_FILE = "/etc/klv-jobwatch/api-key"
 STATE = "/var/lib/private/klv-jobwatch"
 DROP_INS = f"/run/systemd/system/{UNIT}.d"
 DELETE = "catalog-category-bulk-delete-job"
-KEY = "pk_test_0123456789abcdef0123456789abcdef"
+KEY = "pk_canary_Tq7vYx2LmN9cRb4Wz8KdJs5F"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 FAST = "interval = 200ms idle-interval = 300ms full-sweep-interval = 3s budget = 100%"
 

@@ -14,7 +14,7 @@ _harness = importlib.util.module_from_spec(_spec)
 sys.modules["harness"] = _harness
 _spec.loader.exec_module(_harness)
 
-from harness import acct, certificates, place, receiver, sim  # noqa: E402, F401 (fixtures)
+from harness import acct, canaries, certificates, place, receiver, sim  # noqa: E402, F401 (fixtures)
 
 RUNS = int(os.environ.get("KLV_RUNS", "60"))
 SEED = int(os.environ.get("KLV_SEED", "1"))
@@ -32,3 +32,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             totals[name] = totals.get(name, 0) + value
     for name, value in totals.items():
         terminalreporter.write_line(f"torture: {name}: {value}")
+    _harness.pytest_terminal_summary(terminalreporter)
