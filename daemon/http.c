@@ -10,8 +10,10 @@
 #include <time.h>
 #include <uv.h>
 
-#define MAX_HEADER      (64u << 10)
-#define READ_AT_ONCE    (64L << 10) /* curl's own buffer for receiving */
+#define MAX_HEADER   (64u << 10)
+#define READ_AT_ONCE (64L << 10) /* curl's own buffer for receiving */
+/* And for sending over TLS: the key goes through it, so that it has to be small enough for wipe.c. */
+#define SEND_AT_ONCE    (16L << 10)
 #define MAX_CONNECTIONS 64
 #define MAX_SPARE       (512u << 10)
 /* A transfer slower than this many bytes a second for so long is as good as dead, whatever its time-out. */
@@ -545,6 +547,7 @@ static bool set_manners(struct http_transfer *t)
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_AT_ONCE) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_AT_ONCE) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 }
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from at_exit import seize, stopped_at_exit
+from canaries import traces
 from harness import BUILD, DELETE, PROGRAM, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
@@ -19,15 +24,6 @@ KEY, NEW_KEY = "pk_CANARY_q8Zr3LwX0vT6mJ1k", "pk_FINCH__d5Hn9PbY2cG7sE4u"
 RAW, NEW_RAW = b"CANARY:QmZ81xkVw72LpTcyRgJh50", b"FINCH::aUe63oBf94iNdSvKtMr1W7"
 SECRET, NEW_SECRET = ("whsec_" + base64.b64encode(raw).decode() for raw in (RAW, NEW_RAW))
 URL_TOKEN = "CANARYinTheUrl42"
-
-
-def traces(*secrets: str | bytes) -> list[bytes]:
-    """What gives a secret away: itself, its base64, and half of it from either end, as a cut text would hold."""
-    found = []
-    for secret in secrets:
-        raw = secret.encode() if isinstance(secret, str) else secret
-        found += [raw, base64.b64encode(raw).rstrip(b"=")[:-1], raw[:len(raw) * 2 // 3], raw[len(raw) // 3:]]
-    return found
 
 
 def memory(pid: int) -> Iterator[tuple[str, bytes]]:
@@ -120,6 +116,49 @@ def test_memory_is_wiped_at_reload(tmp_path: Path, sim: SimKlaviyo, certificates
             if front:
                 front.__exit__(None, None, None)
             scene.place.stop()
+
+
+@contextlib.contextmanager
+def once(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
+    with (place.path / "once.log").open("w") as log:
+        process = subprocess.Popen([str(PROGRAM), "once", "--config", str(place.config), "--state", str(place.state)], stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the memory of a process that forbids it is root's to read")
+@pytest.mark.parametrize("http", ["plain", "tls", "h2"])
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_memory_is_wiped_at_exit(tmp_path: Path, sim: SimKlaviyo, certificates: Any, command: str, http: str) -> None:
+    """Stopped between its exit(3) and the end of its memory; what is searched for is there while it runs."""
+    from h2 import Http2Front
+    acct = sim.account(KEY, name="main")
+    sim.account("pk_other", name="other")
+    acct.add_job(DELETE, id="A", status="processing")
+    with contextlib.ExitStack() as stack:
+        hook, other = stack.enter_context(Receiver([SECRET])), stack.enter_context(Receiver())
+        front = None if http == "plain" else stack.enter_context(
+            Http2Front(sim.port, certificates, alpn="h2" if http == "h2" else "http/1.1"))
+        scene = Scene(tmp_path, front.url if front else sim.url, hook.url, other.url, f'ca-file = "{certificates.ca_file}"' if front else "")
+        stack.callback(scene.place.stop)
+        held = sim.fault("delay", times=2, delay=1.0)
+        process = scene.place.daemon().process if command == "run" else stack.enter_context(once(scene.place))
+        wait_for(lambda: held.hits)
+        assert in_memory(process.pid, [KEY.encode()]) and in_memory(process.pid, [RAW]), "the search finds what is there"
+        seize(process.pid)
+        if command == "run":
+            wait_for(lambda: told(hook, "watch.started"))
+            acct.set("A", status="complete")
+            wait_for(lambda: told(hook, "job.completed"))
+            process.send_signal(signal.SIGTERM)
+        with stopped_at_exit(process.pid):
+            left = in_memory(process.pid, traces(KEY, RAW, SECRET, URL_TOKEN))
+        assert process.wait(10) == 0
+        assert told(hook, "watch.started")
+        assert not left, "\n".join(left)
 
 
 def files_with(folder: Path, needles: list[bytes], but: set[str]) -> list[str]:
