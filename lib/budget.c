@@ -32,19 +32,26 @@
 #define LEAST_YIELDED 0.1
 /* A use is projected to the whole window as if at least this much of it had passed. */
 #define LEAST_ELAPSED 2000
+/* Where at least this much of it had passed, the error of a projection is small. */
+#define SURE_ELAPSED 45000
 /* So long it is taken for as busy as can be: what others do cannot be seen yet. */
 #define UNKNOWN_AT_FIRST 5000
 
 /* The account's fixed steady window, as RateLimit-* describes it. */
 struct server_window {
     bool known;
+    bool sure;      /* the window before was described near its end */
     bool first;     /* nothing is known of the window before */
     mono_time seen; /* last described */
     mono_time ends;
     mono_time hold; /* it is used up: nothing before this */
     int64_t limit;
     int64_t remaining;
-    double others;      /* what other clients will have used by its end */
+    /* What other clients will have used by its end: at most, about, at least. The seconds of RateLimit-Reset are
+     * whole, so that nobody knows how much of the window has passed. */
+    double others_most;
+    double others;
+    double others_least;
     double others_last; /* in the window before */
 };
 
@@ -54,6 +61,7 @@ struct budget {
     size_t room;
     size_t first;
     size_t n;
+    mono_time spent; /* the last one granted */
     uint32_t in_flight;
     uint32_t stale; /* of those in flight, granted before the share was halved last */
     double share;   /* 1 until a 429 */
@@ -61,7 +69,7 @@ struct budget {
     mono_time blocked_until;
     uint32_t blocks; /* 429s in a row */
     struct server_window window;
-    bool heard;         /* an answer came, ever */
+    mono_time heard;    /* the last answer; before all time: none came yet */
     mono_time imported; /* the last end of an earlier life */
     uint32_t doubtful;  /* requests that it had open, sent or only reserved */
 };
@@ -91,7 +99,7 @@ struct budget *budget_new(const struct budget_limits *limits)
         return NULL;
     budget->share = 1;
     budget->good_since = budget->blocked_until = budget->window.hold = (mono_time){INT64_MIN};
-    budget->imported = budget->blocked_until;
+    budget->imported = budget->spent = budget->heard = budget->blocked_until;
     if (budget_set_limits(budget, limits))
         return budget;
     free(budget);
@@ -185,18 +193,29 @@ static double the_least(const struct budget *budget, double steady, mono_time no
     return least < steady ? least : steady;
 }
 
+/* After a long silence, as after a suspend, as little is known of others as at the beginning. */
+static bool is_heard(const struct budget *budget, mono_time now)
+{
+    return mono_add(budget->heard, HINT_LIFE).ms >= now.ms;
+}
+
 /* What is left of a steady limit after others took theirs, and the proportion by which a busy account slows
  * us down. */
 static double yielded(const struct budget *budget, double steady, mono_time now)
 {
     const struct server_window *w = &budget->window;
-    if (!budget->heard || (w->first && mono_diff(w->ends, now) > MINUTE - UNKNOWN_AT_FIRST))
+    if (!is_heard(budget, now) || (w->first && mono_diff(w->ends, now) > MINUTE - UNKNOWN_AT_FIRST))
         return the_least(budget, steady, now);
     if (!w->known || mono_diff(now, w->seen) > HINT_LIFE)
         return steady;
-    double others = w->others > w->others_last ? w->others : w->others_last;
+    double now_used = w->sure ? w->others_least : w->others_most;
+    double others = now_used > w->others_last ? now_used : w->others_last;
     double left = (double)w->limit * (1 - OTHERS_MARGIN) - others;
     double busy = (double)w->limit * budget->limits.yield_below, least = steady * LEAST_YIELDED;
+    /* Half of the margin is safe to take. Without it, what looks like nothing would stay so, for want of answers that
+     * tell how much there is. */
+    double trickle = (double)w->limit * OTHERS_MARGIN / 2;
+    left = left > trickle ? left : trickle;
     if (busy > 0 && left < busy)
         steady *= left / busy;
     /* However busy others are, a little of what they leave is enough not to go blind. */
@@ -230,7 +249,7 @@ static mono_time room_at(const struct budget *budget, uint32_t limit, int64_t le
 static mono_time minute_room_at(const struct budget *budget, uint32_t limit, mono_time now)
 {
     mono_time at = room_at(budget, limit, MINUTE);
-    if (!budget->heard || !budget->window.first)
+    if (!is_heard(budget, now) || !budget->window.first)
         return at;
     mono_time known = mono_add(budget->window.ends, UNKNOWN_AT_FIRST - MINUTE);
     return known.ms > now.ms ? mono_min(at, known) : at;
@@ -242,11 +261,23 @@ static mono_time blocked_until(const struct budget *budget)
     return mono_max(budget->blocked_until, budget->window.hold);
 }
 
+/*
+ * What others leave is spent evenly when it is less than half of the share: all at once it would be spent at the same
+ * seconds of each window, and its end, which tells best how much others use, would never be seen.
+ */
+static mono_time yielding_at(const struct budget *budget, uint32_t steady, mono_time now)
+{
+    bool known = budget->window.known && !budget->window.first && is_heard(budget, now);
+    bool yields = known && steady * 2 < budget->limits.steady * budget->share;
+    return yields ? mono_add(budget->spent, MINUTE / steady) : (mono_time){INT64_MIN};
+}
+
 mono_time budget_when(const struct budget *budget, mono_time now)
 {
-    mono_time when = mono_max(room_at(budget, burst_now(budget), SECOND),
-                              minute_room_at(budget, steady_now(budget, now), now));
-    return mono_max(when, blocked_until(budget));
+    uint32_t steady = steady_now(budget, now);
+    mono_time second = room_at(budget, burst_now(budget), SECOND);
+    mono_time minute = mono_max(minute_room_at(budget, steady, now), yielding_at(budget, steady, now));
+    return mono_max(mono_max(second, minute), blocked_until(budget));
 }
 
 static uint32_t without(uint32_t limit, uint32_t reserve)
@@ -258,12 +289,20 @@ mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, m
 {
     mono_time second = room_at(budget, without(burst_now(budget), BURST_RESERVE), SECOND);
     mono_time minute = minute_room_at(budget, without(steady_now(budget, now), reserve), now);
-    return mono_max(mono_max(second, minute), blocked_until(budget));
+    return mono_max(mono_max(second, minute), budget_when(budget, now));
+}
+
+mono_time budget_evenly(const struct budget *budget, mono_time now)
+{
+    uint32_t steady = steady_now(budget, now);
+    uint32_t used = budget->in_flight + ends_after(budget, mono_add(now, -MINUTE - ROUNDING));
+    return used < steady - steady / 4 ? now : mono_add(budget->spent, MINUTE / steady);
 }
 
 void budget_spend(struct budget *budget, mono_time now)
 {
     assert(budget_when(budget, now).ms <= now.ms);
+    budget->spent = now;
     budget->in_flight++;
 }
 
@@ -322,6 +361,13 @@ static void leave_the_last(struct server_window *w, mono_time now, const struct 
     w->hold = mono_max(w->hold, mono_add(now, wait < MINUTE ? wait : MINUTE));
 }
 
+/* What is used in so much of a window, at the same rate for the whole of it. */
+static double by_the_end(double used, int64_t elapsed)
+{
+    double whole = used * (double)MINUTE / (double)(elapsed < MINUTE ? elapsed : MINUTE);
+    return whole > 0 ? whole : 0;
+}
+
 static void take_hint(struct budget *budget, mono_time now, const struct rate_headers *h)
 {
     struct server_window *w = &budget->window;
@@ -335,8 +381,10 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
         return;
     if (fresh || mono_diff(ends, w->ends) > MINUTE / 2) {
         w->first = fresh;
-        w->others_last = fresh ? 0 : w->others;
-        w->others = 0;
+        int64_t last_elapsed = mono_diff(w->seen, w->ends) + MINUTE;
+        w->sure = !fresh && last_elapsed >= SURE_ELAPSED;
+        w->others_last = fresh ? 0 : w->sure ? w->others : w->others_most;
+        w->others_most = w->others = w->others_least = 0;
         w->ends = ends;
     }
     w->known = true;
@@ -347,10 +395,10 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
     mono_time began = mono_add(w->ends, -MINUTE);
     int64_t elapsed = mono_diff(now, began);
     double used = (double)(h->limit - h->remaining) - (double)ours_since(budget, mono_add(began, -SECOND));
-    double whole = used * (double)MINUTE / (double)(elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED);
-    w->others = whole > used ? whole : used;
-    if (w->others < 0)
-        w->others = 0;
+    elapsed = elapsed > LEAST_ELAPSED ? elapsed : LEAST_ELAPSED;
+    w->others_most = by_the_end(used, elapsed);
+    w->others = by_the_end(used, elapsed + SECOND / 2);
+    w->others_least = by_the_end(used, elapsed + SECOND);
     leave_the_last(w, now, h);
 }
 
@@ -361,7 +409,8 @@ void budget_done(struct budget *budget, mono_time now, int status, const struct 
     budget->in_flight--;
     budget->stale -= stale;
     add_end(budget, now);
-    budget->heard |= status > 0;
+    if (status > 0)
+        budget->heard = now;
     if (status == 429) {
         obey_429(budget, now, headers ? headers->retry_after : -1, stale);
         return;

@@ -11,7 +11,8 @@
  * once per round trip: a request that was in flight at the last halving does not halve again. Each 10 s of good
  * answers give back a twentieth of the configured share, at least one request. While RateLimit-Remaining, what
  * we spent ourselves in that window added, is below yield_below of the limit, others are busy: the share is
- * cut in proportion; before anything can be known of them, which is until the first answer and in the first
+ * cut in proportion, to what they leave but for a margin of the limit, of which half is ours even so: what they used
+ * is known only about, because the seconds of RateLimit-Reset are whole; before anything can be known of them, which is until the first answer and in the first
  * seconds of the first window, to the least. When it says that nothing is left, or only the last few beside busy others, all waits for
  * RateLimit-Reset. A 429 blocks for its Retry-After, without one for 1 s, doubling up to 60 s while they go
  * on; either at least 1 s and at most BUDGET_MAX_RETRY_AFTER. Headers that contradict themselves are ignored.
@@ -67,6 +68,9 @@ mono_time budget_when(const struct budget *budget, mono_time now);
  * the burst share, stay free for them.
  */
 mono_time budget_when_reserving(const struct budget *budget, uint32_t reserve, mono_time now);
+
+/* When the next request is due if the last quarter of the minute's share is spent evenly, as in a whole minute. */
+mono_time budget_evenly(const struct budget *budget, mono_time now);
 
 /* Spend one request, granted now; only when budget_when() said so (asserted). */
 void budget_spend(struct budget *budget, mono_time now);

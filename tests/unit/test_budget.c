@@ -202,8 +202,10 @@ static void test_others_come_first(void **state)
     hint(budget, 30000, 3500, 3500 - 1575 - 1, 30);
     uint32_t yielded = budget_usage(budget, (mono_time){30000}).steady_now;
     assert_in_range(yielded, 35, 80);
-    /* Without news of them it is forgotten. */
-    assert_int_equal(budget_usage(budget, (mono_time){30000 + 121000}).steady_now, 350);
+    /* Without an answer it is as at the beginning; with one that says nothing of them, they are forgotten. */
+    assert_int_equal(budget_usage(budget, (mono_time){30000 + 121000}).steady_now, 35);
+    one(budget, 30000 + 121000, 30000 + 121100);
+    assert_int_equal(budget_usage(budget, (mono_time){30000 + 121100}).steady_now, 350);
     budget_free(budget);
 }
 
@@ -264,6 +266,52 @@ static void test_a_hint_that_was_overtaken(void **state)
     hint(budget, 60050, 3500, 3499, 60);
     hint(budget, 60060, 3500, 3500 - 101, 1);
     assert_int_equal(budget_usage(budget, (mono_time){60060}).steady_now, 1750);
+    budget_free(budget);
+}
+
+/* The seconds of RateLimit-Reset are whole: an error of one second does not hide the 5% that a busy account leaves. */
+static void test_the_little_that_others_leave(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 350);
+    int sent = 0;
+    for (int64_t at = 0; at < 5 * MINUTE; at += 10000) {
+        int64_t into = (at + 700) % MINUTE;
+        if (when(budget, at) > at)
+            continue;
+        sent = into < 10000 ? 1 : sent + 1;
+        hint(budget, at, 3500, 3500 - into * 3325 / MINUTE - sent, (MINUTE - into + 999) / 1000);
+        if (at >= 2 * MINUTE)
+            assert_int_equal(budget_usage(budget, (mono_time){at}).steady_now, 35);
+    }
+    budget_free(budget);
+}
+
+/* What busy others leave is not sent all at once. */
+static void test_what_is_left_is_spent_evenly(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 350);
+    hint(budget, 30000, 3500, 3500 - 1575 - 1, 30);
+    hint(budget, 59000, 3500, 3500 - 3097 - 2, 1);
+    hint(budget, 65000, 3500, 3500 - 262 - 1, 55);
+    int64_t gap = when(budget, 65000) - 65000;
+    assert_in_range(gap, MINUTE / 80, MINUTE / 35);
+    assert_in_range(budget_when_reserving(budget, 1, (mono_time){65000}).ms, 65000 + gap, INT64_MAX);
+    budget_free(budget);
+}
+
+/* Of 60 a minute, the last 15 are one each second. */
+static void test_the_last_quarter_is_spent_evenly(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(60, 60);
+    for (int64_t i = 0; i < 45; i++) {
+        assert_true(budget_evenly(budget, (mono_time){5000 + i}).ms <= 5000 + i);
+        one(budget, 5000 + i, 5000 + i);
+    }
+    assert_int_equal(budget_evenly(budget, (mono_time){5100}).ms, 5044 + 1000);
+    assert_true(budget_evenly(budget, (mono_time){5044 + MINUTE}).ms <= 5044 + MINUTE);
     budget_free(budget);
 }
 
@@ -457,6 +505,9 @@ int main(void)
         cmocka_unit_test(test_others_are_not_hidden_by_the_ledger),
         cmocka_unit_test(test_no_yielding_to_ourselves),
         cmocka_unit_test(test_a_hint_that_was_overtaken),
+        cmocka_unit_test(test_the_little_that_others_leave),
+        cmocka_unit_test(test_what_is_left_is_spent_evenly),
+        cmocka_unit_test(test_the_last_quarter_is_spent_evenly),
         cmocka_unit_test(test_nonsense_hints),
         cmocka_unit_test(test_reload_keeps_what_was_spent),
         cmocka_unit_test(test_headers),
