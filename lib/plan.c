@@ -55,18 +55,31 @@ static size_t saved_by(size_t looks, size_t pages)
 
 enum plan_way plan_way(const struct plan_view *view)
 {
-    size_t head = saved_by(view->looks_head, view->head_pages_left);
+    size_t head = saved_by(view->looks_head * plan_pages_for_look(view->behind), view->head_pages_left);
     size_t full = saved_by(view->looks_left, view->full_pages_left);
     if (head == 0 && full == 0)
         return WAY_LOOKS;
     return head >= full ? WAY_HEAD : WAY_FULL;
 }
 
-static mono_time look_at(const struct plan_view *view, enum plan_way way, mono_time now)
+/* The looks that no list is to answer. */
+static size_t looks_alone(const struct plan_view *view, enum plan_way way)
 {
     size_t held = way == WAY_HEAD ? view->looks_head : way == WAY_FULL ? view->looks_left : 0;
-    return view->looks > held + view->looks_errors && view->looks_in_flight < PLAN_MAX_LOOKS ? now
-                                                                                             : MONO_NEVER;
+    size_t others = held + view->looks_errors;
+    return view->looks > others ? view->looks - others : 0;
+}
+
+static mono_time look_at(const struct plan_view *view, enum plan_way way, mono_time now)
+{
+    return looks_alone(view, way) > 0 && view->looks_in_flight < PLAN_MAX_LOOKS ? now : MONO_NEVER;
+}
+
+/* Whether jobs that left are being asked for. */
+static bool is_asking(const struct plan_view *view, enum plan_way way)
+{
+    return way != WAY_LOOKS || looks_alone(view, way) > 0 || view->looks_in_flight > 0 ||
+           view->head == CHAIN_WAITING;
 }
 
 static mono_time errors_at(const struct plan_view *view, mono_time now)
@@ -98,6 +111,13 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
     mono_time active = chain_at(view->active, plan->active_due, now);
     uint32_t turn = view->first_full ? PLAN_FIRST_TURN : PLAN_FULL_TURN;
     bool active_goes_on = view->active == CHAIN_READY;
+    /* Where the budget binds, what comes first goes on first: nothing of less worth pushes in while a request is on its
+     * way. */
+    bool scarce = view->budget_full_at.ms > now.ms;
+    bool active_waits = active_goes_on || (scarce && is_asking(view, way));
+    bool spare = view->active == CHAIN_IDLE && plan->active_due.ms > now.ms;
+    mono_time spare_at = spare ? view->budget_at : view->budget_full_at;
+    bool head_first = way == WAY_HEAD && looks_alone(view, way) > view->head_pages_left;
     const struct {
         enum plan_action action;
         mono_time at;
@@ -105,14 +125,14 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
     } wishes[] = {
         {PLAN_FULL, plan->since_full + 1 >= turn ? full : MONO_NEVER, view->budget_at},
         {PLAN_ACTIVE, active_goes_on ? active : MONO_NEVER, view->budget_at},
-        /* What answers most for one request comes first. */
-        {PLAN_HEAD, way == WAY_HEAD ? head : MONO_NEVER, view->budget_at},
+        {PLAN_HEAD, head_first ? head : MONO_NEVER, view->budget_at},
         /* Before the next active sweep begins: it would only find the same jobs gone. */
         {PLAN_LOOK, look_at(view, way, now), view->budget_at},
+        {PLAN_HEAD, way == WAY_HEAD ? head : MONO_NEVER, view->budget_at},
         {PLAN_FULL, way == WAY_FULL ? full : MONO_NEVER, view->budget_at},
-        {PLAN_ACTIVE, active_goes_on ? MONO_NEVER : active, view->budget_at},
-        {PLAN_LOOK, errors_at(view, now), view->budget_at},
-        {PLAN_HEAD, plan->rules.head_pages ? head : MONO_NEVER, view->budget_at},
+        {PLAN_ACTIVE, active_waits ? MONO_NEVER : active, view->budget_at},
+        {PLAN_LOOK, errors_at(view, now), spare_at},
+        {PLAN_HEAD, plan->rules.head_pages ? head : MONO_NEVER, spare_at},
         {PLAN_FULL, full, view->budget_full_at},
     };
     struct plan_step step = {.action = PLAN_WAIT, .at = MONO_NEVER};

@@ -17,6 +17,9 @@
 /* While both wait, the full sweep gets every n-th request. */
 #define PLAN_FULL_TURN  6
 #define PLAN_FIRST_TURN 2
+/* Where the plan is behind, a page of the list is read already when it answers one look in so many: it shows as well
+ * what ended since, so that those jobs wait for one walk, not for an active sweep and a look after it. */
+#define PLAN_BEHIND_PAGES 2
 /* Looks in flight at a time. */
 #define PLAN_MAX_LOOKS 4
 
@@ -46,6 +49,7 @@ struct plan_view {
     size_t looks_head;   /* those that a head sweep of head_pages_left pages (more) would answer too */
     size_t head_pages_left;
     size_t looks_in_flight;
+    bool behind;            /* the budget stretches the interval to much more than it should be */
     bool first_full;        /* no full sweep was ever whole: nothing is known before it is */
     size_t full_pages_left; /* about how many pages the running (or next) full sweep has left; 0: not known */
 };
@@ -93,6 +97,12 @@ void plan_set_rules(struct plan *plan, const struct plan_rules *rules, mono_time
  * than its turn.
  */
 uint32_t plan_reserve(const struct plan *plan, uint32_t active_pages, uint32_t steady_now);
+
+/* How many pages of the list are worth one look that they save. */
+static inline size_t plan_pages_for_look(bool behind)
+{
+    return behind ? PLAN_BEHIND_PAGES : 1;
+}
 
 enum plan_way plan_way(const struct plan_view *view);
 

@@ -132,9 +132,17 @@ static struct plan_view plan_view(const struct watcher *watcher, mono_time now)
         .looks_errors = watcher->looks_errors,
         .looks_head = watcher->looks_head,
         .head_pages_left = watcher->head_depth,
+        .behind = watcher->behind,
         .first_full = !watcher->state.has_baseline,
         .full_pages_left = watcher->state.full_pages,
     };
+    /* A share that is always used up is used up at the same seconds of each minute, and the news of the others wait
+     * until then; spread evenly they do not. */
+    if (watcher->behind) {
+        mono_time evenly = budget_evenly(watcher->budget, now);
+        view.budget_at = mono_max(view.budget_at, evenly);
+        view.budget_full_at = mono_max(view.budget_full_at, evenly);
+    }
     for (size_t i = 0; i < WATCHER_SLOTS; i++)
         view.looks_in_flight += watcher->slots[i].use == SLOT_LOOK;
     if (watcher->full.running && view.full_pages_left > 0)
@@ -468,7 +476,9 @@ bool watcher_answer(struct watcher *watcher, unsigned slot, const struct watcher
     budget_done(watcher->budget, now.mono, answer->status, &answer->rate);
     bool fine = use == SLOT_LOOK ? judge(&dealing, NULL, record) : judge(&dealing, sweep, NULL);
     /* The look may have made the job's record move, or removed it: it is found again by its id. */
-    return release_slot(watcher, at, is_answered(answer) && watcher->odd_answers == 0) && fine;
+    fine = release_slot(watcher, at, is_answered(answer) && watcher->odd_answers == 0) && fine;
+    watcher_count_looks(watcher, now.mono);
+    return fine;
 }
 
 bool watcher_is_sweeping(const struct watcher *watcher)

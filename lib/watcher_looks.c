@@ -76,8 +76,7 @@ static bool is_held(const struct watcher *watcher, const struct known_job *job, 
     return false;
 }
 
-/* Drop what has settled itself from the queue, and count the rest. */
-static void count_looks(struct watcher *watcher, mono_time now)
+void watcher_count_looks(struct watcher *watcher, mono_time now)
 {
     size_t n = watcher->looks.n;
     char *id;
@@ -119,7 +118,7 @@ char *watcher_pop_look(struct watcher *watcher, enum plan_way way, mono_time now
     if (!id)
         id = pop(watcher, way, true, now);
     if (!id)
-        count_looks(watcher, now);
+        watcher_count_looks(watcher, now);
     return id;
 }
 
@@ -130,7 +129,7 @@ char *watcher_pop_look(struct watcher *watcher, enum plan_way way, mono_time now
 static void judge_depth(struct watcher *watcher, wall_time from)
 {
     uint32_t at_depth[MAX_DEPTH + 1] = {0};
-    int64_t most = 0, answered = 0;
+    int64_t most = 0, answered = 0, worth = (int64_t)plan_pages_for_look(watcher->behind);
     watcher->head_depth = 0;
     if (watcher->head_span <= 0 || wall_is_none(from))
         return;
@@ -144,8 +143,8 @@ static void judge_depth(struct watcher *watcher, wall_time from)
     }
     for (uint32_t depth = 1; depth <= MAX_DEPTH; depth++) {
         answered += at_depth[depth];
-        if (answered - depth > most) {
-            most = answered - depth;
+        if (answered * worth - depth > most) {
+            most = answered * worth - depth;
             watcher->head_depth = depth;
         }
     }
@@ -164,7 +163,7 @@ bool watcher_queue_looks(struct watcher *watcher, mono_time now)
     if (watcher->head.running && !wall_is_none(watcher->head.last_created))
         from = watcher->head.last_created;
     judge_depth(watcher, from);
-    count_looks(watcher, now);
+    watcher_count_looks(watcher, now);
     return true;
 }
 
@@ -209,6 +208,6 @@ bool watcher_head_goes_on(struct watcher *watcher, const struct sweep *sweep, co
     if (page->next != NEXT_CURSOR)
         return false;
     judge_depth(watcher, last);
-    count_looks(watcher, now);
-    return watcher->looks_head > watcher->head_depth;
+    watcher_count_looks(watcher, now);
+    return watcher->looks_head * plan_pages_for_look(watcher->behind) > watcher->head_depth;
 }

@@ -52,6 +52,7 @@ struct watcher {
     mono_time active_over; /* end of the last whole active sweep; before the first: our beginning */
     bool active_was_over;
     int64_t period;
+    bool behind;        /* the budget made it much longer than the interval */
     bool full_was_over; /* at least one full sweep ended, for `once` */
     bool full_was_whole;
     uint64_t requests;
@@ -92,6 +93,8 @@ bool watcher_hold_condition(struct dealing *dealing, enum watch_condition which,
 bool watcher_queue_look(struct watcher *watcher, struct known_job *job);
 /* Queue every marked active job, and count which of all a list would answer as well. */
 bool watcher_queue_looks(struct watcher *watcher, mono_time now);
+/* Drop what has settled itself from the queue, and count the rest: after each answer, and as time goes by. */
+void watcher_count_looks(struct watcher *watcher, mono_time now);
 /* The next queued job that still wants a look, of those that no list is to answer; NULL when none does. */
 char *watcher_pop_look(struct watcher *watcher, enum plan_way way, mono_time now);
 /* How many jobs are created in the time that one page spans, from a page of a list that is newest first. */

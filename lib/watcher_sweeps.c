@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Active sweeps that come less often than every so many intervals are behind. */
+#define BEHIND 2
+
 static bool in_progress(const struct watcher *watcher)
 {
     return job_table_active_count(watcher->table) > 0;
@@ -124,6 +127,7 @@ static bool end_active(struct dealing *dealing, const struct sweep *sweep)
     watcher->active_pages = sweep->pages;
     plan_active_over(&watcher->plan, reckoned_beginning(watcher, sweep, dealing->now.mono), dealing->now.mono,
                      in_progress(watcher));
+    watcher->behind = watcher->starved && watcher->period / BEHIND > watcher->plan.rules.interval;
     watcher->starved = false;
     return fine && check_capacity(dealing) && tell_stalled(dealing, sweep->tick);
 }

@@ -135,8 +135,10 @@ static void test_many_left_jobs_are_answered_by_a_part_of_the_list(void **state)
     struct plan_view view = {
         .looks = 20, .looks_left = 18, .looks_head = 15, .head_pages_left = 3, .full_pages_left = 100};
     assert_int_equal(plan_way(&view), WAY_HEAD);
-    /* Long before its time, and before the looks that only a look answers. */
+    /* Long before its time, and before the looks that only a look answers, unless these are fewer. */
     assert_int_equal(next(&plan, view, 20).action, PLAN_HEAD);
+    view.looks = 18;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
     view.head = CHAIN_WAITING;
     assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
     /* The others wait for it. */
@@ -147,6 +149,39 @@ static void test_many_left_jobs_are_answered_by_a_part_of_the_list(void **state)
     view.full_pages_left = 2;
     assert_int_equal(next(&plan, view, 20).action, PLAN_FULL);
     view = (struct plan_view){.looks = 3, .looks_left = 3, .looks_head = 3, .head_pages_left = 3};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
+}
+
+/* Where the plan is behind, pages are read for fewer looks than they cost. */
+static void test_behind_the_list_is_worth_more(void **state)
+{
+    (void)state;
+    struct plan_view view = {.looks = 4, .looks_left = 4, .looks_head = 4, .head_pages_left = 6};
+    assert_int_equal(plan_way(&view), WAY_LOOKS);
+    view.behind = true;
+    assert_int_equal(plan_way(&view), WAY_HEAD);
+    view.head_pages_left = 8;
+    assert_int_equal(plan_way(&view), WAY_LOOKS);
+}
+
+/* While the budget binds, an active sweep that is due does not push in behind what left, nor do errors and head pages
+ * behind an active sweep, only because a request is on its way. */
+static void test_a_scarce_budget_is_spent_in_order(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    struct plan_view view = {.looks_in_flight = 1};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_ACTIVE);
+    view.budget_full_at = (mono_time){4000};
+    assert_int_equal(next(&plan, view, 20).action, PLAN_WAIT);
+    view.looks_in_flight = 0;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_ACTIVE);
+    view.active = CHAIN_WAITING;
+    view.looks = view.looks_errors = 1;
+    assert_int_equal(next(&plan, view, 20).action, PLAN_WAIT);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){20}, true);
+    view.active = CHAIN_IDLE;
     assert_int_equal(next(&plan, view, 20).action, PLAN_LOOK);
 }
 
@@ -233,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_a_full_sweep_leaves_room),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_part_of_the_list),
+        cmocka_unit_test(test_behind_the_list_is_worth_more),
+        cmocka_unit_test(test_a_scarce_budget_is_spent_in_order),
         cmocka_unit_test(test_errors_alone_come_behind_news),
         cmocka_unit_test(test_the_first_full_sweep_is_worth_more),
         cmocka_unit_test(test_nothing_before_the_back_off_is_over),

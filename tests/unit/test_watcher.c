@@ -273,7 +273,7 @@ static void test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next(v
     answer(&bench, 200, many(0, 7, "processing", "2"));
     assert_string_equal(ask(&bench), SORTED "&page%5Bcursor%5D=2");
     unsigned head = bench.request.slot;
-    active_sweep(&bench, EMPTY);
+    active_sweep(&bench, many(7, 7, "processing", ""));
     for (int i = 0; i < PLAN_MAX_LOOKS; i++)
         assert_memory_equal(ask(&bench), "/J", 2);
     assert_string_equal(ask(&bench), "wait");
