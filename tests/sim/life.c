@@ -72,6 +72,7 @@ struct run {
     size_t room_blackouts;
     int64_t refused_since; /* the request that failed first since the last good answer was sent; NEVER none */
     int64_t refused_last;  /* the last such answer */
+    int64_t walk_since;    /* the full sweep that is under way began; NEVER none is */
     struct result result;
     uint64_t random;
     int64_t now;
@@ -109,6 +110,32 @@ static void note_arrival(struct arrivals *a, int64_t t)
     a->most_second = second > a->most_second ? second : a->most_second;
 }
 
+/* ---- what the share allows ---- */
+
+/* The share that the core has left beside its neighbours, in requests a minute: see budget.h. What they use it takes
+ * for up to a hundredth more, because RateLimit-Reset tells whole seconds only. */
+static double share_left(const struct scenario *scenario, const struct budget_limits *limits)
+{
+    double limit = scenario->model.steady, left = limit * (0.98 - scenario->model.neighbour * 1.011);
+    double busy = limit * limits->yield_below, share = limits->steady;
+    if (left < busy)
+        share *= left / busy > 0.1 ? left / busy : 0.1;
+    left = left > limit * 0.01 ? left : limit * 0.01;
+    share = share < left ? share : left;
+    return share > 1 ? share : 1;
+}
+
+/* How long the next page of a full sweep takes: a round trip, or, where the share binds, PLAN_FULL_TURN requests, each of
+ * which counts for a minute after its end. */
+static int64_t time_of_a_page(const struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+    double round_trip = 1.5 * (double)scenario->model.latency;
+    double by_share =
+        PLAN_FULL_TURN * ((double)MINUTE + round_trip) / share_left(scenario, &run->options.limits);
+    return (int64_t)(by_share > round_trip ? by_share : round_trip);
+}
+
 /* ---- when nobody could watch ---- */
 
 static void add_blackout(struct run *run, int64_t from, int64_t to)
@@ -123,13 +150,15 @@ static void add_blackout(struct run *run, int64_t from, int64_t to)
 }
 
 /* The API refused or failed: nobody could watch from the first such request until an answer is good again, but the
- * core has to ask again in time. */
+ * core has to ask again in time. A failed page costs its turn. */
 static void note_refusals(struct run *run, const struct flight *flight)
 {
     int status = flight->answer.status;
     if (status == 0 || status == 429 || status >= 500) {
         run->refused_since = flight->sent < run->refused_since ? flight->sent : run->refused_since;
         run->refused_last = run->now;
+        if (status >= 500)
+            add_blackout(run, flight->sent, flight->sent + time_of_a_page(run));
     } else if (run->refused_since != NEVER) {
         int64_t until = run->refused_last + RETRY_WITHIN;
         add_blackout(run, run->refused_since, until < run->now ? until : run->now);
@@ -347,6 +376,8 @@ static void send_wanted(struct run *run)
         flight->ends = run->now + round_trip;
         run->result.requests++;
     }
+    bool walks = watcher_is_sweeping(run->watcher);
+    run->walk_since = !walks ? NEVER : run->walk_since == NEVER ? run->now : run->walk_since;
     run->wake = next.ms == MONO_NEVER.ms ? NEVER : next.ms + run->asleep;
     if (run->wake <= run->now)
         run->wake = run->now + 1;
@@ -407,6 +438,7 @@ static void be_born(struct run *run)
     run->watcher = watcher_new(&run->options, mono(run));
     if (!run->watcher)
         abort();
+    model_watcher_begins(run->model, run->now);
     if (run->stored) {
         restore_jobs(watcher_table(run->watcher), watcher_table(run->stored));
         watcher_restore(run->watcher, watcher_state(run->stored));
@@ -420,7 +452,13 @@ static void be_born(struct run *run)
     run->wake = run->now;
 }
 
-/* Requests that were sent reach the server all the same. */
+/* For a minute after a beginning or a sleep, the core leaves to other clients what it cannot know they leave. */
+static int64_t until_others_are_known(const struct run *run)
+{
+    return run->scenario->model.neighbour > 0 ? MINUTE : 0;
+}
+
+/* Requests that were sent reach the server all the same; what a full sweep had read has to be read again. */
 static void die(struct run *run, int64_t dead_for)
 {
     for (size_t i = 0; i < MAX_FLIGHTS; i++) {
@@ -429,6 +467,9 @@ static void die(struct run *run, int64_t dead_for)
             end_flight(flight);
         flight->orphan |= flight->used;
     }
+    if (run->walk_since != NEVER)
+        add_blackout(run, run->walk_since, run->now);
+    run->walk_since = NEVER;
     run->stored = run->watcher;
     run->watcher = NULL;
     run->wake = NEVER;
@@ -460,7 +501,7 @@ static void suffer(struct run *run)
     switch (kind) {
     case 0:
         die(run, length);
-        add_blackout(run, run->now, run->now + length);
+        add_blackout(run, run->now, run->now + length + until_others_are_known(run));
         break;
     case 1:
         run->loop_left = LOOP_LIVES;
@@ -470,7 +511,7 @@ static void suffer(struct run *run)
     case 2:
         run->awake_at = run->now + length;
         run->asleep += length;
-        add_blackout(run, run->now, run->awake_at);
+        add_blackout(run, run->now, run->awake_at + until_others_are_known(run));
         break;
     default:
         run->skew = spread(run, -2 * DAY, 2 * DAY);
@@ -594,30 +635,12 @@ static void judge(struct run *run, int64_t grace)
     run->result.most_second = run->arrivals.most_second;
 }
 
-/* The share that the core has left beside its neighbours, in requests a minute: see budget.h. */
-static double share_left(const struct scenario *scenario, const struct budget_limits *limits)
-{
-    double limit = scenario->model.steady, left = limit * (1 - scenario->model.neighbour) - limit * 0.02;
-    double busy = limit * limits->yield_below, share = limits->steady;
-    if (left < busy)
-        share *= left / busy > 0.1 ? left / busy : 0.1;
-    share = share < left ? share : left;
-    return share > 1 ? share : 1;
-}
-
-/*
- * A change counts as missed when it could be seen for one full-sweep interval and was not told. To that comes
- * only what the walk to its page takes, which is that many round trips, or, where the share binds, that many
- * requests, of which the full sweep gets one in PLAN_FULL_TURN; and where that alone is longer than the
- * interval, it takes the interval's place.
- */
+/* A change counts as missed when it could be seen for one full-sweep interval, and for the walk to its page, and was
+ * not told. A walk that is longer than the interval takes its place. */
 static int64_t full_sweep_reach(const struct run *run)
 {
     const struct scenario *scenario = run->scenario;
-    double round_trip = 1.5 * (double)scenario->model.latency;
-    double by_share = PLAN_FULL_TURN * (double)MINUTE / share_left(scenario, &run->options.limits);
-    int64_t walk =
-        (int64_t)((double)model_most_pages(run->model) * (by_share > round_trip ? by_share : round_trip));
+    int64_t walk = (int64_t)model_most_pages(run->model) * time_of_a_page(run);
     return walk + (walk > scenario->full_interval ? walk : scenario->full_interval);
 }
 
@@ -679,7 +702,8 @@ struct result simulate(const struct scenario *scenario)
                        .random = scenario->model.seed ^ 0x5851f42d4c957f2d,
                        .now = START,
                        .reborn_at = NEVER,
-                       .refused_since = NEVER};
+                       .refused_since = NEVER,
+                       .walk_since = NEVER};
     set_options(&run);
     run.result.burst = run.options.limits.burst;
     run.result.steady = run.options.limits.steady;

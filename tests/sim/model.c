@@ -35,6 +35,7 @@ struct model {
     double neighbour_debt;
     uint64_t neighbour_hurt;
     int64_t began;
+    int64_t watcher_began;
     bool forward; /* the list at hand is oldest first */
     char *body;
     size_t body_len;
@@ -172,7 +173,7 @@ struct model *model_new(const struct model_options *options, int64_t start)
     model->options = *options;
     model->keep = (int64_t)((double)options->mean_life / (options->active > 0 ? options->active : 1));
     model->random = options->seed;
-    model->last_advance = model->began = start;
+    model->last_advance = model->began = model->watcher_began = start;
     model->phase_second = (int64_t)(model_random(&model->random) % 1000);
     model->phase_minute = (int64_t)(model_random(&model->random) % 60000);
     model->second = model->minute = INT64_MIN;
@@ -219,7 +220,7 @@ static void neighbours(struct model *model, int64_t t)
         model->neighbour_debt -= (double)n;
         for (; n > 0; n--) {
             if (model->in_minute >= model->options.steady || model->in_second >= model->options.burst) {
-                if (model->ours_in_minute > 0 && at - model->began > 60000)
+                if (model->ours_in_minute > 0 && at - model->watcher_began > 60000)
                     model->neighbour_hurt++;
                 continue;
             }
@@ -274,6 +275,11 @@ size_t model_most_pages(const struct model *model)
 int64_t model_first_failure(const struct model_job *job)
 {
     return job->started + (job->ended - job->started) / job->failed;
+}
+
+void model_watcher_begins(struct model *model, int64_t t)
+{
+    model->watcher_began = t;
 }
 
 uint64_t model_neighbour_hurt(const struct model *model)

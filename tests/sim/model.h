@@ -75,7 +75,10 @@ int64_t model_keep(const struct model *model);
 /* How many pages the list had when it was longest. */
 size_t model_most_pages(const struct model *model);
 
-/* The neighbour's 429s in windows in which we sent something, after its first minute. */
+/* A process of ours begins. */
+void model_watcher_begins(struct model *model, int64_t t);
+
+/* The neighbour's 429s in windows in which we sent something, but for the first minute of each of our processes. */
 uint64_t model_neighbour_hurt(const struct model *model);
 
 /* A number evenly spread over 0..n-1, and over 0..1, from the model's own generator. */
