@@ -78,6 +78,7 @@ struct http_transfer {
     bool body_is_full;
     bool too_large;
     bool no_memory;
+    bool lost; /* see give_all_up */
     char *texts[N_WANTED_HEADERS];
     int64_t began;
     struct http_transfer *next;
@@ -357,14 +358,38 @@ static void drain(struct http *http)
     }
 }
 
+/* All that are under way; `done` may start, cancel or close anything. */
+static void give_all_up(struct http *http)
+{
+    for (struct http_transfer *t = http->transfers; t; t = t->next)
+        t->lost = true;
+    for (struct http_transfer *t = http->transfers; t && !http->closing;) {
+        if (!t->lost) {
+            t = t->next;
+            continue;
+        }
+        curl_multi_remove_handle(http->multi, t->easy);
+        unlink_transfer(t);
+        report(t, HTTP_NO_MEMORY, CURLE_OUT_OF_MEMORY);
+        t = http->transfers;
+    }
+}
+
 /* ---- curl asks libuv ---- */
+
+/* What curl breaks off here, for lack of memory, it never comes back to, not even when its time is over. */
+static void act(struct http *http, curl_socket_t fd, int flags)
+{
+    int running;
+    CURLMcode code = curl_multi_socket_action(http->multi, fd, flags, &running);
+    drain(http);
+    if (code != CURLM_OK)
+        give_all_up(http);
+}
 
 static void on_timer(uv_timer_t *handle)
 {
-    struct http *http = handle->data;
-    int running;
-    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    drain(http);
+    act(handle->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_curl_timer(CURLM *multi, long timeout, void *user)
@@ -385,8 +410,7 @@ static int on_curl_timer(CURLM *multi, long timeout, void *user)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watched *watched = handle->data;
-    struct http *http = watched->http;
-    int flags = 0, running;
+    int flags = 0;
     /* libuv has stopped this poll by itself; every refused connection comes this way. */
     if (status < 0)
         flags = CURL_CSELECT_ERR;
@@ -394,8 +418,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(http->multi, watched->fd, flags, &running);
-    drain(http);
+    act(watched->http, watched->fd, flags);
 }
 
 static void on_watched_closed(uv_handle_t *handle)

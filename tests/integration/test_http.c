@@ -8,6 +8,7 @@
 #include "../../daemon/http.h"
 #include "../../lib/page_decode.h"
 
+#include <curl/curl.h>
 #include <netinet/tcp.h>
 
 #define TYPE "catalog-category-bulk-delete-job"
@@ -129,6 +130,9 @@ struct bench {
     /* What the last transfer was. */
     enum http_error error;
     int64_t elapsed;
+    /* Without memory. */
+    struct loop_timer *guard;
+    size_t made;
 };
 
 static void on_done(void *user, const struct http_response *response)
@@ -140,7 +144,7 @@ static void on_done(void *user, const struct http_response *response)
     bench->next(bench, response);
 }
 
-static void start(struct bench *bench)
+static bool try_start(struct bench *bench)
 {
     char url[80];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/api", bench->server.port);
@@ -149,7 +153,12 @@ static void start(struct bench *bench)
                                    .timeout = bench->timeout,
                                    .max_body = 1 << 20,
                                    .allow_http = true};
-    assert_non_null(http_start(bench->http, &request, on_done, bench));
+    return http_start(bench->http, &request, on_done, bench);
+}
+
+static void start(struct bench *bench)
+{
+    assert_true(try_start(bench));
 }
 
 static void on_stop(void *user)
@@ -370,6 +379,93 @@ static void test_a_refused_connection(void **state)
     close(fd);
 }
 
+/* ---- memory ---- */
+
+static size_t made, fail_at; /* allocations of libcurl's own; 0: none fails */
+
+static bool runs_out(void)
+{
+    return ++made == fail_at;
+}
+
+static void *failing_malloc(size_t n)
+{
+    return runs_out() ? NULL : malloc(n);
+}
+
+static void *failing_calloc(size_t n, size_t size)
+{
+    return runs_out() ? NULL : calloc(n, size);
+}
+
+static void *failing_realloc(void *block, size_t n)
+{
+    return runs_out() ? NULL : realloc(block, n);
+}
+
+static char *failing_strdup(const char *text)
+{
+    return runs_out() ? NULL : strdup(text);
+}
+
+static void stop_with_memory(struct bench *bench, const struct http_response *response)
+{
+    (void)response;
+    bench->made = made;
+    fail_at = 0;
+    loop_timer_close(bench->guard);
+    loop_stop(bench->loop);
+}
+
+static void too_late(void *user)
+{
+    (void)user;
+    fail_msg("allocation %zu of libcurl failed, and the transfer never ended", fail_at);
+}
+
+/* One transfer that lacks one allocation: it ends, once. */
+static void without_one(struct bench *bench, size_t n)
+{
+    struct loop_handlers handlers = {.on_stop = on_stop, .on_reload = on_reload, .user = bench};
+    bench->loop = loop_new(&handlers, 0);
+    bench->http = http_new(bench->loop, "test");
+    assert_non_null(bench->http);
+    bench->guard = loop_timer_new(bench->loop, too_late, NULL);
+    loop_timer_at(bench->guard, mono_add(loop_now(bench->loop).mono, 20000));
+    bench->transfers = 0;
+    made = 0;
+    fail_at = n;
+    bool started = try_start(bench);
+    if (!started)
+        stop_with_memory(bench, NULL);
+    loop_run(bench->loop);
+    http_free(bench->http);
+    assert_int_equal(loop_finish(bench->loop), 0);
+    assert_int_equal(bench->transfers, started ? 1 : 0);
+}
+
+static void test_each_allocation_of_libcurl_fails(void **state)
+{
+    struct bytes answer = zipped_answer();
+    struct bench bench = {.timeout = 10000, .next = stop_with_memory};
+    size_t n = 1;
+    (void)state;
+    /* The first to initialise it names its allocator. */
+    assert_int_equal(curl_global_init_mem(CURL_GLOBAL_DEFAULT, failing_malloc, free, failing_realloc,
+                                          failing_strdup, failing_calloc),
+                     CURLE_OK);
+    byte_server_start(&bench.server);
+    bench.server.answer = &answer;
+    bench.server.cut = answer.len;
+    do {
+        without_one(&bench, n);
+    } while (bench.made >= n++);
+    byte_server_stop(&bench.server);
+    curl_global_cleanup();
+    assert_int_equal(bench.error, HTTP_OK); /* the last lacked none */
+    assert_true(n > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_endless_bodies_are_cut_off),
         cmocka_unit_test(test_connecting_to_nobody_times_out),
         cmocka_unit_test(test_a_refused_connection),
+        cmocka_unit_test(test_each_allocation_of_libcurl_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
