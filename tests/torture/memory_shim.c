@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -63,8 +64,10 @@ static void note_where(void)
     void *frames[32];
     int n = fd < 0 ? 0 : backtrace(frames, 32);
     for (int i = 0; i < n; i++) {
-        Dl_info info;
-        if (dladdr(frames[i], &info) && info.dli_fname)
+        Dl_info info = {0};
+        /* The program's realloc stands in for every library's, see daemon/wipe.c. */
+        bool is_wiping = dladdr(frames[i], &info) && info.dli_sname && strcmp(info.dli_sname, "realloc") == 0;
+        if (info.dli_fname && !is_wiping)
             dprintf(fd, "%s\n", info.dli_fname);
     }
     if (fd >= 0)

@@ -1,15 +1,18 @@
 """A day of traffic, 200 times as fast (libfaketime), with faults of every kind at random: all ends told once, nothing made up,
-and memory, descriptors and the state file as large in the end as they were before.
+and memory, descriptors, threads and the state's files as large in the end as they were before.
 
-KLV_SOAK_HOURS says how many hours of the accelerated clock (24), KLV_SEED which ones. Fewer than three show growth where there is
-none yet: events are kept for an hour, and pruned once an hour.
+KLV_SOAK_HOURS says how many hours of the accelerated clock (24), KLV_SEED which ones, KLV_SOAK_SPEED how many times as fast. Fewer
+than three show growth where there is none yet: events are kept for an hour. The time-outs are so long that a second for which
+everything stands still, two hundred of the fast clock, breaks nothing: the checks are the same at every speed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import random
+import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,7 +25,7 @@ from receiver import Receiver
 
 HOURS = float(os.environ.get("KLV_SOAK_HOURS", "24"))
 SEED = int(os.environ.get("KLV_SEED", "1"))
-SPEED = 200
+SPEED = float(os.environ.get("KLV_SOAK_SPEED", "200"))
 TICK = 30.0  # seconds of the fast clock between two turns of the driver
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 CREATE = "catalog-item-bulk-create-job"
@@ -58,13 +61,22 @@ class Sizes:
             "resident KiB": int(resident.split()[1]),
             "descriptors": len(list((self._proc / "fd").iterdir())),
             "threads": len(list((self._proc / "task").iterdir())),
-            "file KiB": sum(f.stat().st_size for f in self._state.iterdir()) // 1024,
+            "database KiB": (self._state / "klv-jobwatch.db").stat().st_size // 1024,
+            "its log KiB": (self._state / "klv-jobwatch.db-wal").stat().st_size // 1024,
+            "used KiB of the database": self._used(),
         })
+
+    def _used(self) -> int:
+        """Without the pages that are free again, which the file keeps."""
+        with contextlib.closing(sqlite3.connect(f"file:{self._state}/klv-jobwatch.db?mode=ro", uri=True)) as db:
+            pages, free, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * size // 1024
 
     def check(self) -> None:
         """The most of the last third against the most of the middle one; the first is for growing up."""
         third = len(self.samples) // 3
-        for name, room in {"resident KiB": 2048, "descriptors": 8, "threads": 4, "file KiB": 512}.items():
+        for name, room in {"resident KiB": 2048, "descriptors": 8, "threads": 4, "database KiB": 256, "its log KiB": 512,
+                           "used KiB of the database": 256}.items():
             middle, last = (max(s[name] for s in part) for part in (self.samples[third:2 * third], self.samples[2 * third:]))
             print(f"{name}: at first {self.samples[0][name]}, at most {middle} in the middle third, {last} in the last")
             assert last <= middle * 1.15 + room, f"{name} grows: {middle}, then {last}"
@@ -77,6 +89,7 @@ class Traffic:
         self.acct, self.sim, self.receiver, self.chance = acct, sim, receiver, random.Random(SEED)
         self.ends: dict[str, str] = {}
         self.faults: Counter[str] = Counter()
+        self.spoiling: Any = None  # the receiver's latest fault
         self.untried = FAULTS.copy()  # each kind comes early, once: what the largest answer takes is no growth
 
     def turn(self) -> None:
@@ -87,9 +100,10 @@ class Traffic:
             times = 1 if self.untried else self.chance.randint(1, 4)
             self.sim.fault(kind, match=None if looks else (lambda request: request.job_id is None), times=times, **params)
             self.faults[kind] += 1
-        if self.chance.random() < 0.1:
+        # One after the other: while one lasts, the daemon tries ever more seldom, and they would pile up to an outage without end.
+        if self.chance.random() < 0.1 and (not self.spoiling or self.spoiling.done):
             kind, params = self.chance.choice(RECEIVER_FAULTS)
-            self.receiver.fault(kind, times=self.chance.randint(1, 6), **params)
+            self.spoiling = self.receiver.fault(kind, times=self.chance.randint(1, 6), **params)
             self.faults[f"receiver's {kind}"] += 1
         if self.chance.random() < 0.01:
             self.sim.refuse(seconds=self.chance.random())

@@ -28,7 +28,8 @@ ALL = 1 << 30
 
 @pytest.fixture
 def sim() -> Iterator[SimKlaviyo]:
-    with SimKlaviyo() as server:
+    """Hundreds of lives whose state, the ledger too, is put back spend more than an account may."""
+    with SimKlaviyo(limits={"*": (100000, 1000000)}) as server:
         yield server
 
 
