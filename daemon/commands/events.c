@@ -58,27 +58,20 @@ static bool draw(struct view *view, void *user, FILE *out)
     return store_read_events(view->store, &printing->query, print_event, printing) && !printing->failed;
 }
 
-/* Newer events as they come, until Ctrl-C or until the reader of a pipe is gone. */
-static int follow(struct view *view, struct printing *printing)
+/* What has been recorded since the last look. */
+static bool follow_step(void *user)
 {
-    struct terminal plain = {0};
-    struct live live;
-    bool fine = true;
-    if (!live_begin(&live, &plain)) {
-        log_error("cannot listen for signals");
-        return EXIT_FAILED;
-    }
-    if (printing->last_seq == 0)
-        fine = store_read_last_seq(view->store, &printing->last_seq);
+    struct printing *printing = user;
+    printing->query.after_seq = printing->last_seq;
+    return draw(printing->view, printing, stdout);
+}
+
+static int follow(struct printing *printing)
+{
+    if (printing->last_seq == 0 && !store_read_last_seq(printing->view->store, &printing->last_seq))
+        return view_failed(printing->view);
     printing->query.last = 0;
-    while (fine && view_wait_change(view, &live, FOLLOW_EVERY)) {
-        printing->query.after_seq = printing->last_seq;
-        fine = draw(view, printing, stdout);
-        if (fflush(stdout) != 0)
-            break;
-    }
-    live_end(&live);
-    return fine ? EXIT_FINE : view_failed(view);
+    return view_follow(printing->view, FOLLOW_EVERY, follow_step, printing);
 }
 
 /* ---- what was typed ---- */
@@ -177,7 +170,7 @@ int command_events(const struct options *options)
     view.options = &still;
     int code = view_show(&view, paged, draw, &printing);
     if (code == EXIT_FINE && options->follow)
-        code = follow(&view, &printing);
+        code = follow(&printing);
     else if (code == EXIT_FINE && printing.shown == 0 && view.terminal.is_screen && !options->json)
         fputs("No such events.\n", stderr);
     view_close(&view);

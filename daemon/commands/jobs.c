@@ -226,8 +226,9 @@ static bool each_followed(void *user, const struct job_row *row)
     return !listing->failed;
 }
 
-static bool follow_step(struct following *following)
+static bool follow_step(void *user)
 {
+    struct following *following = user;
     struct listing *listing = &following->listing;
     listing->query.limit = limit_of(listing->view);
     listing->table = table_new(&listing->view->terminal, columns, N_COLUMNS);
@@ -248,20 +249,9 @@ static bool follow_step(struct following *following)
 static int follow(const struct listing *listing)
 {
     struct following following = {.listing = *listing};
-    struct terminal plain = {0};
-    struct live live;
-    bool fine = true;
-    if (!live_begin(&live, &plain)) {
-        log_error("cannot listen for signals");
-        return EXIT_FAILED;
-    }
-    do {
-        view_look_at_clocks(listing->view);
-        fine = follow_step(&following);
-    } while (fine && fflush(stdout) == 0 && view_wait_change(listing->view, &live, FOLLOW_EVERY));
-    live_end(&live);
+    int code = view_follow(listing->view, FOLLOW_EVERY, follow_step, &following);
     forget(&following.before);
-    return fine ? EXIT_FINE : view_failed(listing->view);
+    return code;
 }
 
 /* ---- one job ---- */

@@ -37,7 +37,8 @@ int view_failed(const struct view *view)
     return EXIT_FAILED;
 }
 
-void view_look_at_clocks(struct view *view)
+/* Sample now and to_wall anew. */
+static void look_at_clocks(struct view *view)
 {
     view->now = time_option_now();
     /* Without a mark nothing has been written yet that has such a time. */
@@ -47,7 +48,7 @@ void view_look_at_clocks(struct view *view)
 static int show_once(struct view *view, bool paged, bool (*draw)(struct view *view, void *user, FILE *out),
                      void *user)
 {
-    view_look_at_clocks(view);
+    look_at_clocks(view);
     pid_t pager = paged ? pager_start(&view->terminal) : 0;
     bool drawn = draw(view, user, stdout);
     if (!pager_finish(pager)) {
@@ -64,7 +65,7 @@ static bool show_frame(struct view *view, struct live *live,
     char *frame = NULL;
     size_t len;
     FILE *out = open_memstream(&frame, &len);
-    view_look_at_clocks(view);
+    look_at_clocks(view);
     bool drawn = out && draw(view, user, out);
     if (out && fclose(out) != 0)
         drawn = false;
@@ -73,7 +74,8 @@ static bool show_frame(struct view *view, struct live *live,
     return drawn;
 }
 
-bool view_wait_change(struct view *view, struct live *live, int ms)
+/* After at most so many ms, or when another process has written to the store: true. False: it is to end. */
+static bool wait_change(struct view *view, struct live *live, int ms)
 {
     int64_t before = 0, after;
     if (!store_read_version(view->store, &before))
@@ -103,9 +105,26 @@ static int show_live(struct view *view, bool (*draw)(struct view *view, void *us
     }
     do
         drawn = show_frame(view, &live, draw, user, &shown);
-    while (drawn && shown && view_wait_change(view, &live, REDRAW_EVERY));
+    while (drawn && shown && wait_change(view, &live, REDRAW_EVERY));
     live_end(&live);
     return drawn ? EXIT_FINE : view_failed(view);
+}
+
+int view_follow(struct view *view, int every, bool (*step)(void *user), void *user)
+{
+    struct terminal plain = {0};
+    struct live live;
+    bool fine;
+    if (!live_begin(&live, &plain)) {
+        log_error("cannot listen for signals");
+        return EXIT_FAILED;
+    }
+    do {
+        look_at_clocks(view);
+        fine = step(user);
+    } while (fine && fflush(stdout) == 0 && wait_change(view, &live, every));
+    live_end(&live);
+    return fine ? EXIT_FINE : view_failed(view);
 }
 
 int view_show(struct view *view, bool paged, bool (*draw)(struct view *view, void *user, FILE *out),

@@ -24,9 +24,6 @@ struct view {
 bool view_open(struct view *view, const struct options *options);
 void view_close(struct view *view);
 
-/* Sample now and to_wall anew. */
-void view_look_at_clocks(struct view *view);
-
 /* The wall time of a time on the store's time line; WALL_NONE for MONO_NEVER. */
 wall_time view_wall(const struct view *view, mono_time t);
 
@@ -40,7 +37,11 @@ int view_failed(const struct view *view);
 int view_show(struct view *view, bool paged, bool (*draw)(struct view *view, void *user, FILE *out),
               void *user);
 
-/* Look anew after at most so many ms, or when another process has written to the store: true. False: it is to end. */
-bool view_wait_change(struct view *view, struct live *live, int ms);
+/*
+ * Into a pipe: step() prints what is new, now and whenever another process has written to the store (looked at anew
+ * after at most so many ms), until Ctrl-C or until the reader is gone. It returns false when the store or memory fails.
+ * Returns the exit code.
+ */
+int view_follow(struct view *view, int every, bool (*step)(void *user), void *user);
 
 #endif
