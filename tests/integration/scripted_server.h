@@ -32,14 +32,22 @@ struct scripted_reply {
     const char *body;    /* NULL none */
 };
 
-/* n: how many requests came before this one. Called in the server's thread. */
-typedef struct scripted_reply scripted_answer(void *user, size_t n, const struct seen_request *request);
-
-struct scripted_server {
+/* Takes one connection after another in a thread of its own; serve() does not close it. */
+struct socket_server {
     int listener;
     int port;
     int stop[2];
     pthread_t thread;
+    void (*serve)(void *user, int fd);
+    void *user;
+};
+
+/* n: how many requests came before this one. Called in the server's thread. */
+typedef struct scripted_reply scripted_answer(void *user, size_t n, const struct seen_request *request);
+
+struct scripted_server {
+    struct socket_server socket;
+    int port; /* the socket's */
     pthread_mutex_t mutex;
     struct seen_request *requests; /* under the mutex */
     size_t n;
@@ -95,8 +103,9 @@ static inline void send_all(int fd, const char *text)
     }
 }
 
-static inline void serve_one(struct scripted_server *server, int fd)
+static inline void serve_one(void *user, int fd)
 {
+    struct scripted_server *server = user;
     struct seen_request request = {0};
     char head[1024];
     if (!read_request(fd, &request))
@@ -122,9 +131,9 @@ static inline void serve_one(struct scripted_server *server, int fd)
         send_all(fd, reply.body);
 }
 
-static inline void *server_main(void *arg)
+static inline void *socket_server_main(void *arg)
 {
-    struct scripted_server *server = arg;
+    struct socket_server *server = arg;
     for (;;) {
         struct pollfd fds[2] = {{.fd = server->listener, .events = POLLIN},
                                 {.fd = server->stop[0], .events = POLLIN}};
@@ -134,7 +143,7 @@ static inline void *server_main(void *arg)
         int fd = accept(server->listener, NULL, NULL);
         if (fd < 0)
             continue;
-        serve_one(server, fd);
+        server->serve(server->user, fd);
         close(fd);
     }
 }
@@ -152,14 +161,32 @@ static inline int bind_loopback(int *ret_port)
     return fd;
 }
 
+static inline void socket_server_start(struct socket_server *server, void (*serve)(void *user, int fd),
+                                       void *user)
+{
+    *server = (struct socket_server){.serve = serve, .user = user};
+    server->listener = bind_loopback(&server->port);
+    if (listen(server->listener, 64) != 0 || pipe(server->stop) != 0 ||
+        pthread_create(&server->thread, NULL, socket_server_main, server) != 0)
+        abort();
+}
+
+static inline void socket_server_stop(struct socket_server *server)
+{
+    if (write(server->stop[1], "x", 1) != 1)
+        abort();
+    pthread_join(server->thread, NULL);
+    close(server->stop[0]);
+    close(server->stop[1]);
+    close(server->listener);
+}
+
 static inline void server_start(struct scripted_server *server, scripted_answer *answer, void *user)
 {
     *server = (struct scripted_server){.answer = answer, .user = user};
     pthread_mutex_init(&server->mutex, NULL);
-    server->listener = bind_loopback(&server->port);
-    if (listen(server->listener, 64) != 0 || pipe(server->stop) != 0 ||
-        pthread_create(&server->thread, NULL, server_main, server) != 0)
-        abort();
+    socket_server_start(&server->socket, serve_one, server);
+    server->port = server->socket.port;
 }
 
 static inline size_t server_count(struct scripted_server *server)
@@ -184,12 +211,7 @@ static inline size_t server_taken(struct scripted_server *server)
 /* Ends the thread; the requests stay readable until server_free. */
 static inline void server_stop(struct scripted_server *server)
 {
-    if (write(server->stop[1], "x", 1) != 1)
-        abort();
-    pthread_join(server->thread, NULL);
-    close(server->stop[0]);
-    close(server->stop[1]);
-    close(server->listener);
+    socket_server_stop(&server->socket);
 }
 
 static inline void server_free(struct scripted_server *server)

@@ -34,8 +34,7 @@ enum manner {
 };
 
 struct byte_server {
-    int listener, port, stop[2];
-    pthread_t thread;
+    struct socket_server socket;
     /* Set between transfers, of which there is one at a time. */
     const struct bytes *answer;
     size_t cut, again;
@@ -63,8 +62,9 @@ static void send_on(int fd, const struct byte_server *server)
     }
 }
 
-static void serve(struct byte_server *server, int fd)
+static void serve(void *user, int fd)
 {
+    const struct byte_server *server = user;
     struct seen_request request = {0};
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -80,40 +80,6 @@ static void serve(struct byte_server *server, int fd)
         send_on(fd, server);
     if (server->manner == RST)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-}
-
-static void *byte_server_main(void *arg)
-{
-    struct byte_server *server = arg;
-    for (;;) {
-        struct pollfd fds[2] = {{.fd = server->listener, .events = POLLIN},
-                                {.fd = server->stop[0], .events = POLLIN}};
-        poll(fds, 2, -1);
-        if (fds[1].revents)
-            return NULL;
-        int fd = accept(server->listener, NULL, NULL);
-        if (fd < 0)
-            continue;
-        serve(server, fd);
-        close(fd);
-    }
-}
-
-static void byte_server_start(struct byte_server *server)
-{
-    *server = (struct byte_server){0};
-    server->listener = bind_loopback(&server->port);
-    assert_int_equal(listen(server->listener, 16) | pipe(server->stop), 0);
-    assert_int_equal(pthread_create(&server->thread, NULL, byte_server_main, server), 0);
-}
-
-static void byte_server_stop(struct byte_server *server)
-{
-    assert_int_equal(write(server->stop[1], "x", 1), 1);
-    pthread_join(server->thread, NULL);
-    close(server->stop[0]);
-    close(server->stop[1]);
-    close(server->listener);
 }
 
 /* ---- one transfer after another ---- */
@@ -147,7 +113,7 @@ static void on_done(void *user, const struct http_response *response)
 static bool try_start(struct bench *bench)
 {
     char url[80];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/api", bench->server.port);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/api", bench->server.socket.port);
     struct http_request request = {.url = url,
                                    .connect_timeout = bench->timeout,
                                    .timeout = bench->timeout,
@@ -193,13 +159,13 @@ static void stop_after_one(struct bench *bench, const struct http_response *resp
 static enum http_error one(const struct bytes *answer, enum manner manner, size_t cut, size_t again)
 {
     struct bench bench = {.timeout = manner == FLOOD ? 20000 : 300, .next = stop_after_one};
-    byte_server_start(&bench.server);
+    socket_server_start(&bench.server.socket, serve, &bench.server);
     bench.server.answer = answer;
     bench.server.manner = manner;
     bench.server.cut = cut;
     bench.server.again = again;
     run(&bench);
-    byte_server_stop(&bench.server);
+    socket_server_stop(&bench.server.socket);
     assert_int_equal(bench.transfers, 1);
     assert_true(bench.elapsed < 20000);
     return bench.error;
@@ -290,11 +256,11 @@ static void test_cut_at_each_byte(void **state)
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         for (enum manner manner = FIN; manner <= RST; manner++) {
             struct bench bench = {.timeout = 20000, .next = next_byte};
-            byte_server_start(&bench.server);
+            socket_server_start(&bench.server.socket, serve, &bench.server);
             bench.server.answer = &answers[i];
             bench.server.manner = manner;
             run(&bench);
-            byte_server_stop(&bench.server);
+            socket_server_stop(&bench.server.socket);
             assert_int_equal(bench.transfers, answers[i].len + (manner == FIN));
             assert_int_equal(bench.whole, manner == FIN);
             transfers += bench.transfers;
@@ -352,11 +318,11 @@ static void test_connecting_to_nobody_times_out(void **state)
     enum { FILLERS = 4 };
     int fillers[FILLERS];
     struct bench bench = {.timeout = 300, .next = stop_after_one};
-    bench.server.listener = bind_loopback(&bench.server.port);
-    assert_int_equal(listen(bench.server.listener, 0), 0);
+    bench.server.socket.listener = bind_loopback(&bench.server.socket.port);
+    assert_int_equal(listen(bench.server.socket.listener, 0), 0);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                  .sin_port = htons((uint16_t)bench.server.port)};
+                                  .sin_port = htons((uint16_t)bench.server.socket.port)};
     for (int i = 0; i < FILLERS; i++) {
         fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         int refused = connect(fillers[i], (struct sockaddr *)&address, sizeof address);
@@ -366,14 +332,14 @@ static void test_connecting_to_nobody_times_out(void **state)
     assert_int_equal(bench.error, HTTP_TIMEOUT);
     for (int i = 0; i < FILLERS; i++)
         close(fillers[i]);
-    close(bench.server.listener);
+    close(bench.server.socket.listener);
 }
 
 static void test_a_refused_connection(void **state)
 {
     (void)state;
     struct bench bench = {.timeout = 20000, .next = stop_after_one};
-    int fd = bind_loopback(&bench.server.port);
+    int fd = bind_loopback(&bench.server.socket.port);
     run(&bench);
     assert_int_equal(bench.error, HTTP_TRANSPORT);
     close(fd);
@@ -454,13 +420,13 @@ static void test_each_allocation_of_libcurl_fails(void **state)
     assert_int_equal(curl_global_init_mem(CURL_GLOBAL_DEFAULT, failing_malloc, free, failing_realloc,
                                           failing_strdup, failing_calloc),
                      CURLE_OK);
-    byte_server_start(&bench.server);
+    socket_server_start(&bench.server.socket, serve, &bench.server);
     bench.server.answer = &answer;
     bench.server.cut = answer.len;
     do {
         without_one(&bench, n);
     } while (bench.made >= n++);
-    byte_server_stop(&bench.server);
+    socket_server_stop(&bench.server.socket);
     curl_global_cleanup();
     assert_int_equal(bench.error, HTTP_OK); /* the last lacked none */
     assert_true(n > 50);
