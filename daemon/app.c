@@ -74,6 +74,41 @@ static void on_wake(void *user)
     delivery_replay(app->delivery);
 }
 
+/* What these watches have to write, in one transaction. */
+static bool write_watches(struct app *app, struct watch *const *watches, size_t n, struct now now)
+{
+    bool fine = store_begin(app->store);
+    for (size_t i = 0; fine && i < n; i++)
+        fine = watch_write(watches[i], now);
+    if (fine && store_mark(app->store, now))
+        return store_commit(app->store);
+    store_rollback(app->store);
+    return false;
+}
+
+/* When it cannot be written together, each for itself: what is wrong with one's rows must not be in the others' way. */
+static void on_gather(void *user)
+{
+    struct app *app = user;
+    size_t writers = 0;
+    if (!app->wanted)
+        return;
+    app->wanted = false;
+    struct now now = loop_now(app->loop);
+    app->first = app->first + 1 < app->n_watches ? app->first + 1 : 0;
+    for (size_t i = 0; i < app->n_watches; i++) {
+        struct watch *watch = app->watches[(app->first + i) % app->n_watches];
+        watch_gather(watch, now);
+        writers += watch_has_to_write(watch);
+    }
+    bool together = writers == 0 || write_watches(app, app->watches, app->n_watches, now);
+    for (size_t i = 0; i < app->n_watches; i++) {
+        struct watch *watch = app->watches[i];
+        bool alone = !together && writers > 1 && watch_has_to_write(watch);
+        watch_settle(watch, alone ? write_watches(app, &app->watches[i], 1, now) : together, now);
+    }
+}
+
 static void on_turn(void *user)
 {
     struct app *app = user;
@@ -101,8 +136,12 @@ static bool open_loop(struct app *app)
     read_boot_id(boot_id, sizeof boot_id);
     int64_t offset =
         store_timeline(app->store, boot_id, clock_ms(CLOCK_MONOTONIC), (wall_time){clock_ms(CLOCK_REALTIME)});
-    struct loop_handlers handlers = {
-        .on_stop = on_stop, .on_reload = on_reload, .on_wake = on_wake, .on_turn = on_turn, .user = app};
+    struct loop_handlers handlers = {.on_stop = on_stop,
+                                     .on_reload = on_reload,
+                                     .on_wake = on_wake,
+                                     .on_gather = on_gather,
+                                     .on_turn = on_turn,
+                                     .user = app};
     app->loop = loop_new(&handlers, offset);
     if (app->loop)
         app->http = http_new(app->loop, user_agent);
@@ -146,6 +185,11 @@ static bool open_delivery(struct app *app, enum journal_port port)
     return false;
 }
 
+static void wanted(void *user)
+{
+    ((struct app *)user)->wanted = true;
+}
+
 static void change(void *user)
 {
     struct app *app = user;
@@ -174,7 +218,9 @@ static struct watch_shared shared_of(struct app *app, const struct config *confi
         .store = app->store,
         .delivery = app->delivery,
         .config = config,
+        .in_flight = &app->in_flight,
         .once = app->once,
+        .on_want = wanted,
         .on_change = change,
         .on_done = done,
         .on_no_memory = no_memory,

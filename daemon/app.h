@@ -22,6 +22,9 @@ struct app {
     struct watch **watches; /* one per account, in the configuration's order */
     size_t n_watches;
     bool once;
+    bool wanted;      /* a watch wants its part of the next round */
+    size_t first;     /* the watch that begins it: each in turn */
+    size_t in_flight; /* requests of all watches on their way */
     int exit_code;
     void (*on_change)(struct app *app); /* a watch's state moved; may be NULL */
     void (*on_done)(struct app *app);   /* `once`: an account is done; may be NULL */

@@ -14,7 +14,7 @@
 #define READ_AT_ONCE (64L << 10) /* curl's own buffer for receiving */
 /* And for sending over TLS: the key goes through it, so that it has to be small enough for wipe.c. */
 #define SEND_AT_ONCE    (16L << 10)
-#define MAX_CONNECTIONS 64
+#define MAX_CONNECTIONS 128 /* kept open */
 #define MAX_SPARE       (512u << 10)
 /* A transfer slower than this many bytes a second for so long is as good as dead, whatever its time-out. */
 #define LOW_SPEED_BYTES 1
@@ -561,13 +561,14 @@ static bool set_client(struct http_transfer *t, const struct http_request *reque
 }
 
 /* QUICK_EXIT: a DNS look-up in flight would hold up the end for as long as the resolver hangs. */
-static bool set_manners(struct http_transfer *t)
+static bool set_manners(struct http_transfer *t, const struct http_request *request)
 {
     CURL *easy = t->easy;
     return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_USERAGENT, t->http->user_agent) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PIPEWAIT, request->share ? 1L : 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_AT_ONCE) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_AT_ONCE) == CURLE_OK &&
@@ -625,7 +626,7 @@ static struct http_transfer *new_transfer(struct http *http, const struct http_r
     t->easy = curl_easy_init();
     if (t->origin && t->easy && copy_body(t, request) && copy_headers(t, request->headers) &&
         set_data(t, request) && set_limits(t, request) && set_safety(t, request) && set_client(t, request) &&
-        set_manners(t) && set_age(t))
+        set_manners(t, request) && set_age(t))
         return t;
     free_transfer(t);
     return NULL;

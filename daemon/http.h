@@ -36,7 +36,8 @@ struct http_request {
     const char *ca_file;        /* these authorities and no others; NULL: the system's */
     const char *client_pem;     /* certificate and key that the server is shown; NULL: none */
     bool allow_http;            /* plain http is allowed for this URL (the caller judged it) */
-    bool keep_truncated;        /* a body over max_body is cut instead of HTTP_TOO_LARGE (webhook answers) */
+    bool share; /* wait for a connection that others of this server's requests are making, to share it */
+    bool keep_truncated; /* a body over max_body is cut instead of HTTP_TOO_LARGE (webhook answers) */
 };
 
 /* Valid during the done call only. Header texts are NULL when absent; if one came twice the last counts. */

@@ -18,6 +18,7 @@ struct loop {
     uv_async_t
         stop; /* carries loop_stop() to the next turn, so that on_stop is never called from inside a caller */
     uv_check_t turn;
+    uv_prepare_t gather; /* after timers and sockets have called, before the loop waits */
     bool stopping;
 };
 
@@ -64,6 +65,7 @@ static void close_own_handles(struct loop *loop)
     signal(SIGUSR1, SIG_IGN);
     close_if_open(&loop->stop);
     close_if_open(&loop->turn);
+    close_if_open(&loop->gather);
 }
 
 static void on_async_stop(uv_async_t *handle)
@@ -108,6 +110,13 @@ static void on_turn(uv_check_t *handle)
         loop->handlers.on_turn(loop->handlers.user);
 }
 
+static void on_gather(uv_prepare_t *handle)
+{
+    struct loop *loop = handle->data;
+    if (loop->handlers.on_gather && !loop->stopping)
+        loop->handlers.on_gather(loop->handlers.user);
+}
+
 /* libuv makes pipes for signals when it is first used, and aborts when it cannot. */
 static bool pipes_can_be_made(void)
 {
@@ -133,11 +142,13 @@ struct loop *loop_new(const struct loop_handlers *handlers, int64_t offset)
     }
     loop->handlers = *handlers;
     loop->offset = offset;
-    loop->stop.data = loop->turn.data = loop;
+    loop->stop.data = loop->turn.data = loop->gather.data = loop;
     /* curl is told not to touch signals, so that a peer that hangs up must not kill us here. */
     signal(SIGPIPE, SIG_IGN);
     bool failed = uv_async_init(&loop->uv, &loop->stop, on_async_stop) != 0;
     failed |= uv_check_init(&loop->uv, &loop->turn) != 0 || uv_check_start(&loop->turn, on_turn) != 0;
+    failed |=
+        uv_prepare_init(&loop->uv, &loop->gather) != 0 || uv_prepare_start(&loop->gather, on_gather) != 0;
     for (int i = 0; i < N_SIGNALS; i++) {
         loop->signals[i].data = loop;
         failed |= uv_signal_init(&loop->uv, &loop->signals[i]) != 0 ||

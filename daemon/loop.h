@@ -18,7 +18,9 @@ struct loop_handlers {
     void (*on_stop)(void *user);   /* SIGTERM or SIGINT, once, or loop_stop(): close everything you own */
     void (*on_reload)(void *user); /* SIGHUP */
     void (*on_wake)(void *user);   /* SIGUSR1: somebody has written to the store; may be NULL */
-    void (*on_turn)(void *user);   /* a turn of the loop is finished; for the watchdog; may be NULL */
+    void (*on_gather)(
+        void *user); /* before the loop waits: do at once what several callbacks asked for; may be NULL */
+    void (*on_turn)(void *user); /* a turn of the loop is finished; for the watchdog; may be NULL */
     void *user;
 };
 

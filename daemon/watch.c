@@ -34,6 +34,9 @@
 /* A turn that comes back this soon, in ms, does so for that, or for the budget of one second. */
 #define BARREN_WAIT 1000
 
+/* Requests of all accounts on their way at a time: what is more waits unspent, instead of in libcurl's memory. */
+#define MOST_IN_FLIGHT 128
+
 /* One family of the account. */
 struct family_watch {
     struct watch *watch;
@@ -46,6 +49,7 @@ struct family_watch {
 struct flight {
     struct family_watch *family;
     unsigned slot;
+    char *url; /* until it leaves */
     struct http_transfer *transfer;
     struct flight *next;
 };
@@ -61,6 +65,15 @@ struct watch {
     struct account_health health;
     struct loop_timer *timer;
     struct flight *flights;
+    struct flight *departing; /* of this round, the last first */
+    mono_time next;           /* of this round: when there is more to do */
+    bool wanted;              /* a part of the next round */
+    bool gathered;            /* of this one */
+    bool writes;              /* in it, what waits to be written */
+    bool covers;              /* in it, a ledger */
+    bool ending;              /* in it, `once` is over */
+    bool crowded;             /* in it, MOST_IN_FLIGHT was reached */
+    bool answered;            /* since the last commit */
     bool started;
     bool closed;
     bool done;
@@ -74,8 +87,6 @@ struct watch {
     mono_time began;
     char problem[CONDITION_NOTE];
 };
-
-static void pump(struct watch *watch);
 
 /* ---- the key ---- */
 
@@ -175,9 +186,15 @@ static int64_t phase_of(const struct watch *watch, size_t family, size_t place, 
     return (int64_t)(part * (double)watch->account->interval);
 }
 
+static void want(struct watch *watch)
+{
+    watch->wanted = true;
+    watch->shared.on_want(watch->shared.user);
+}
+
 static void on_timer(void *user)
 {
-    pump(user);
+    want(user);
 }
 
 static bool fill(struct watch *watch, size_t place, size_t of, char *why, size_t why_size)
@@ -224,7 +241,7 @@ struct watch *watch_new(const struct watch_shared *shared, const struct config_a
 void watch_start(struct watch *watch)
 {
     watch->started = true;
-    pump(watch);
+    want(watch);
 }
 
 /* ---- committing ---- */
@@ -290,39 +307,36 @@ static int64_t may_wait(struct watch *watch)
     return wait;
 }
 
-/* Everything that waits to be written, in one transaction. */
-static void commit(struct watch *watch, struct now now)
+/* Everything that waits to be written; within an open transaction. */
+static bool write_rows(struct watch *watch, struct now now)
 {
-    struct store *store = watch->shared.store;
-    struct watch_target target = {store, watch->shared.delivery, watch->account, now};
-    bool fine = store_begin(store);
+    struct watch_target target = {watch->shared.store, watch->shared.delivery, watch->account, now};
+    bool fine = true;
     for (size_t i = 0; fine && i < watch->n; i++)
         fine = watch_rows_write(&watch->families[i]->rows, &target, watch->families[i]->watcher);
-    fine = fine && watch_health_write(&watch->health, &target) && store_mark(store, now);
-    if (!fine)
-        store_rollback(store);
-    else
-        fine = store_commit(store);
-    for (size_t i = 0; fine && i < watch->n; i++)
-        watch_rows_written(&watch->families[i]->rows, watch->families[i]->watcher);
-    if (fine)
-        watch_health_written(&watch->health);
-    for (size_t i = 0; !fine && i < watch->n; i++)
-        batch_compact(&watch->families[i]->rows.batch);
-    watch->last_commit = now.mono;
-    note_saved(watch, fine, now);
-    if (!watch->closed)
-        delivery_wake(watch->shared.delivery);
+    return fine && watch_health_write(&watch->health, &target);
 }
 
-static void commit_if_due(struct watch *watch, struct now now)
+static void rows_written(struct watch *watch, bool fine, struct now now)
 {
-    bool due = watch->saved ? mono_diff(now.mono, watch->last_commit) >= may_wait(watch)
-                            : now.mono.ms >= watch->save_at.ms;
-    if (due)
-        commit(watch, now);
-    else if (!watch->saved)
-        delivery_wake(watch->shared.delivery);
+    for (size_t i = 0; i < watch->n; i++) {
+        struct family_watch *family = watch->families[i];
+        if (fine)
+            watch_rows_written(&family->rows, family->watcher);
+        else
+            batch_compact(&family->rows.batch);
+    }
+    if (fine)
+        watch_health_written(&watch->health);
+    watch->answered &= !fine;
+    watch->last_commit = now.mono;
+}
+
+static bool commit_is_due(struct watch *watch, struct now now)
+{
+    if (!watch->saved)
+        return watch->ending || now.mono.ms >= watch->save_at.ms;
+    return watch->answered && mono_diff(now.mono, watch->last_commit) >= may_wait(watch);
 }
 
 size_t watch_unsaved(struct watch *watch, struct now now, const struct event **events, size_t max)
@@ -387,19 +401,13 @@ static bool family_is_done(struct family_watch *family, struct now now)
     return family->failed;
 }
 
-static void check_done(struct watch *watch, struct now now)
+static bool is_over(struct watch *watch, struct now now)
 {
-    if (!watch->shared.once || watch->done)
-        return;
-    for (size_t i = 0; i < watch->n; i++) {
+    for (size_t i = 0; watch->shared.once && i < watch->n; i++) {
         if (!family_is_done(watch->families[i], now))
-            return;
+            return false;
     }
-    watch->done = true;
-    if (!watch->saved)
-        commit(watch, now); /* the last chance to save it in this run */
-    if (watch->shared.on_done)
-        watch->shared.on_done(watch->shared.user);
+    return watch->shared.once;
 }
 
 static void deal(struct watch *watch, struct family_watch *family, unsigned slot,
@@ -414,12 +422,11 @@ static void deal(struct watch *watch, struct family_watch *family, unsigned slot
         watch->shared.on_no_memory(watch->shared.user);
         return;
     }
-    commit_if_due(watch, now);
+    watch->answered = true;
     note_refused(watch, family, now);
     if (watch->shared.on_change)
         watch->shared.on_change(watch->shared.user);
-    check_done(watch, now);
-    pump(watch);
+    want(watch);
 }
 
 static void on_answer(void *user, const struct http_response *response)
@@ -431,90 +438,182 @@ static void on_answer(void *user, const struct http_response *response)
     crash_point("answer");
     *find_flight(watch, flight) = flight->next;
     free(flight);
+    --*watch->shared.in_flight;
     if (response->error == HTTP_CANCELLED || watch->closed)
         watcher_drop(family->watcher, slot, loop_now(watch->shared.loop).mono);
     else
         deal(watch, family, slot, response);
 }
 
-static bool send_request(struct watch *watch, struct family_watch *family,
-                         const struct watcher_request *wanted)
+static bool send_request(struct watch *watch, struct flight *flight)
 {
     const struct config *config = watch->shared.config;
-    struct flight *flight = calloc(1, sizeof *flight);
-    if (!flight)
-        return false;
     struct http_request request = {
-        .url = wanted->url,
+        .url = flight->url,
         .headers = (const char *const *)watch->headers.lines,
         .connect_timeout = config->connect_timeout,
         .timeout = config->request_timeout,
         .max_body = MAX_PAGE_BODY,
         .ca_file = config->ca_file,
+        .share = true,
         .allow_http = true, /* the configuration allows it to loopback only */
     };
-    *flight = (struct flight){.family = family, .slot = wanted->slot, .next = watch->flights};
     crash_point("request-before");
     flight->transfer = http_start(watch->shared.http, &request, on_answer, flight);
     crash_point("request-after");
-    if (!flight->transfer) {
-        free(flight);
+    free(flight->url);
+    flight->url = NULL;
+    if (!flight->transfer)
         return false;
-    }
+    flight->next = watch->flights;
     watch->flights = flight;
     return true;
 }
 
-static mono_time pump_family(struct watch *watch, struct family_watch *family, struct now now)
+/* ---- a round ---- */
+
+/* What could not be sent is tried again so much later, in ms. */
+#define NOT_SENT_WAIT 1000
+
+static bool add_departure(struct watch *watch, struct family_watch *family, struct watcher_request *wanted)
+{
+    struct flight *flight = calloc(1, sizeof *flight);
+    if (!flight) {
+        free(wanted->url);
+        return false;
+    }
+    *flight =
+        (struct flight){.family = family, .slot = wanted->slot, .url = wanted->url, .next = watch->departing};
+    watch->departing = flight;
+    ++*watch->shared.in_flight;
+    return true;
+}
+
+static bool is_crowded(struct watch *watch)
+{
+    watch->crowded = *watch->shared.in_flight >= MOST_IN_FLIGHT;
+    return watch->crowded;
+}
+
+static mono_time gather_family(struct watch *watch, struct family_watch *family, struct now now)
 {
     struct watcher_request wanted;
     mono_time next = MONO_NEVER;
-    while (!family->failed && watcher_next(family->watcher, now.mono, &wanted, &next)) {
-        if (watch->saved && !watch_rows_cover(&family->rows, watch->shared.store, family->watcher, now))
-            note_saved(watch, false, now);
-        bool sent = send_request(watch, family, &wanted);
-        free(wanted.url);
-        if (!sent) {
+    uint32_t n = 0;
+    while (!family->failed && !is_crowded(watch) && watcher_next(family->watcher, now.mono, &wanted, &next)) {
+        if (!add_departure(watch, family, &wanted)) {
             watcher_drop(family->watcher, wanted.slot, now.mono);
-            return mono_add(now.mono, 1000);
+            next = mono_add(now.mono, NOT_SENT_WAIT);
+            break;
         }
+        n++;
     }
+    watch->covers |= watch_rows_spend(&family->rows, n) && watch->saved;
     return next;
 }
 
-/* In `once`, after a turn that left nothing under way: the end may have come without an answer, when the last look was
- * not needed any more; and without memory it must not try, or wait, for ever. */
-static void note_idle_turn(struct watch *watch, mono_time next, struct now now)
+void watch_gather(struct watch *watch, struct now now)
 {
-    check_done(watch, now);
-    if (watch->done)
+    watch->gathered = watch->wanted && watch->started && !watch->closed && !watch->done;
+    watch->wanted = false;
+    if (!watch->gathered)
         return;
-    watch->barren = next.ms <= mono_add(now.mono, BARREN_WAIT).ms ? watch->barren + 1 : 0;
-    if (next.ms != MONO_NEVER.ms && watch->barren <= ONCE_MAX_BARREN)
-        return;
-    for (size_t i = 0; i < watch->n; i++)
-        watch->families[i]->failed = true;
-    check_done(watch, now);
+    watch->next = MONO_NEVER;
+    watch->covers = watch->crowded = false;
+    watch->ending = is_over(watch, now);
+    bool full = is_full(watch);
+    for (size_t i = 0; i < watch->n && !full && !watch->ending; i++)
+        watch->next = mono_min(watch->next, gather_family(watch, watch->families[i], now));
+    watch->writes = commit_is_due(watch, now);
 }
 
-static void pump(struct watch *watch)
+bool watch_has_to_write(const struct watch *watch)
 {
-    if (watch->closed || !watch->started || watch->done)
+    return watch->gathered && (watch->writes || watch->covers);
+}
+
+bool watch_write(struct watch *watch, struct now now)
+{
+    bool fine = true;
+    if (!watch_has_to_write(watch))
+        return true;
+    if (watch->writes)
+        fine = write_rows(watch, now);
+    for (size_t i = 0; fine && watch->covers && i < watch->n; i++)
+        fine = watch_rows_cover(&watch->families[i]->rows, watch->shared.store, watch->watchers[i], now);
+    return fine;
+}
+
+static struct flight *reversed(struct flight *list)
+{
+    struct flight *ret = NULL;
+    while (list) {
+        struct flight *flight = list;
+        list = flight->next;
+        flight->next = ret;
+        ret = flight;
+    }
+    return ret;
+}
+
+static void depart(struct watch *watch, struct now now)
+{
+    struct flight *list = reversed(watch->departing);
+    watch->departing = NULL;
+    while (list) {
+        struct flight *flight = list;
+        list = flight->next;
+        if (send_request(watch, flight))
+            continue;
+        watcher_drop(flight->family->watcher, flight->slot, now.mono);
+        free(flight);
+        --*watch->shared.in_flight;
+        watch->next = mono_min(watch->next, mono_add(now.mono, NOT_SENT_WAIT));
+    }
+}
+
+/*
+ * In `once`, after a round that left nothing under way: the end may have come without an answer, when the last look was
+ * not needed any more; and without memory it must not try, or wait, for ever. The next round ends it.
+ */
+static void note_idle_round(struct watch *watch, struct now now)
+{
+    if (!is_over(watch, now)) {
+        watch->barren = watch->next.ms <= mono_add(now.mono, BARREN_WAIT).ms ? watch->barren + 1 : 0;
+        if (watch->next.ms != MONO_NEVER.ms && watch->barren <= ONCE_MAX_BARREN)
+            return;
+        for (size_t i = 0; i < watch->n; i++)
+            watch->families[i]->failed = true;
+    }
+    want(watch);
+}
+
+void watch_settle(struct watch *watch, bool fine, struct now now)
+{
+    if (!watch->gathered)
         return;
-    struct now now = loop_now(watch->shared.loop);
-    mono_time next = MONO_NEVER;
-    if (!watch->saved && now.mono.ms >= watch->save_at.ms)
-        commit(watch, now);
-    bool full = is_full(watch);
-    for (size_t i = 0; i < watch->n && !full; i++)
-        next = mono_min(next, pump_family(watch, watch->families[i], now));
-    if (watch->shared.once && !watch->flights)
-        note_idle_turn(watch, next, now);
-    else
+    watch->gathered = false;
+    if (watch->writes)
+        rows_written(watch, fine, now);
+    for (size_t i = 0; i < watch->n; i++)
+        watch_rows_covered(&watch->families[i]->rows, fine && watch->covers);
+    if (watch->writes || watch->covers)
+        note_saved(watch, fine, now);
+    if (watch->writes || !watch->saved)
+        delivery_wake(watch->shared.delivery);
+    depart(watch, now);
+    watch->done = watch->ending;
+    if (watch->crowded || (watch->full && watch->saved))
+        want(watch);
+    else if (watch->flights)
         watch->barren = 0;
+    else if (watch->shared.once && !watch->done)
+        note_idle_round(watch, now);
     if (!watch->saved)
-        next = mono_min(next, watch->save_at);
-    loop_timer_at(watch->timer, watch->done ? MONO_NEVER : next);
+        watch->next = mono_min(watch->next, watch->save_at);
+    loop_timer_at(watch->timer, watch->done ? MONO_NEVER : watch->next);
+    if (watch->done && watch->shared.on_done)
+        watch->shared.on_done(watch->shared.user);
 }
 
 /* ---- reload ---- */
@@ -624,7 +723,7 @@ bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
     watch->key = key;
     if (!api_headers_make(&watch->headers, key.text, shared->config->revision))
         watch->shared.on_no_memory(watch->shared.user);
-    pump(watch);
+    want(watch);
     return true;
 }
 
@@ -766,6 +865,14 @@ char *watch_report_json(const struct watch *watch, struct now now)
 
 /* ---- the end ---- */
 
+static bool settle_ledgers(struct watch *watch, struct now now)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < watch->n; i++)
+        fine = watch_rows_settle(&watch->families[i]->rows, watch->shared.store, watch->watchers[i], now);
+    return fine;
+}
+
 /* The last words: what was not urgent, and the exact ledger. */
 static void settle(struct watch *watch)
 {
@@ -773,14 +880,14 @@ static void settle(struct watch *watch)
     struct store *store = watch->shared.store;
     if (!watch->started)
         return;
-    commit(watch, now);
-    bool fine = store_begin(store);
-    for (size_t i = 0; fine && i < watch->n; i++)
-        fine = watch_rows_settle(&watch->families[i]->rows, store, watch->watchers[i], now);
+    bool fine =
+        store_begin(store) && write_rows(watch, now) && settle_ledgers(watch, now) && store_mark(store, now);
     if (fine)
-        (void)store_commit(store);
+        fine = store_commit(store);
     else
         store_rollback(store);
+    rows_written(watch, fine, now);
+    note_saved(watch, fine, now);
 }
 
 void watch_close(struct watch *watch)

@@ -23,7 +23,9 @@ struct watch_shared {
     struct store *store;
     struct delivery *delivery;
     const struct config *config;
+    size_t *in_flight;                /* requests of all watches on their way */
     bool once;                        /* one full sweep each, then done */
+    void (*on_want)(void *user);      /* a watch wants its part of the next round, see watch_gather */
     void (*on_change)(void *user);    /* something for STATUS changed; may be NULL */
     void (*on_done)(void *user);      /* `once`: this account is done; may be NULL */
     void (*on_no_memory)(void *user); /* the process must end; nothing uncommitted is to be kept */
@@ -43,6 +45,17 @@ bool watch_read_key(const struct config_account *account, struct secret *ret, ch
 
 /* Begin (after everything is proven). */
 void watch_start(struct watch *watch);
+
+/*
+ * A round of all watches, before the loop waits, so that what they have to write waits for the disk once: gather finds
+ * which requests are to leave and whether something has to be written first; write does so, within an open transaction;
+ * settle, when that was committed (fine) or was not, sends the requests. In this order, with one time. A watch that did
+ * not ask for its part does nothing.
+ */
+void watch_gather(struct watch *watch, struct now now);
+bool watch_has_to_write(const struct watch *watch);
+bool watch_write(struct watch *watch, struct now now);
+void watch_settle(struct watch *watch, bool fine, struct now now);
 
 /* Reload: the same account with another configuration. A new key is read first: on failure false with why,
  * and all stays as it was. */

@@ -189,29 +189,33 @@ static bool write_ledger(const struct watch_rows *rows, struct store *store, str
     if (!times)
         return false;
     size_t n = budget_export(watcher_budget(watcher), now.mono, reserve, times, MAX_LEDGER);
-    bool fine = store_ledger_put(store, rows->row.id, times, n) && store_mark(store, now);
+    bool fine = store_ledger_put(store, rows->row.id, times, n);
     free(times);
     return fine;
 }
 
+bool watch_rows_spend(struct watch_rows *rows, uint32_t n)
+{
+    rows->uncovered = n > rows->covered;
+    if (!rows->uncovered)
+        rows->covered -= n;
+    return rows->uncovered;
+}
+
 bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watcher *watcher, struct now now)
 {
-    if (rows->covered > 0) {
-        rows->covered--;
+    if (!rows->uncovered)
         return true;
-    }
     uint32_t reserve = budget_usage(watcher_budget(watcher), now.mono).steady / COVER_PART;
-    reserve = reserve < COVER_MOST ? reserve : COVER_MOST;
-    if (!store_begin(store))
-        return false;
-    if (!write_ledger(rows, store, watcher, reserve, now)) {
-        store_rollback(store);
-        return false;
-    }
-    if (!store_commit(store))
-        return false;
-    rows->covered = reserve;
-    return true;
+    rows->covered = reserve < COVER_MOST ? reserve : COVER_MOST;
+    return write_ledger(rows, store, watcher, rows->covered, now);
+}
+
+void watch_rows_covered(struct watch_rows *rows, bool fine)
+{
+    if (rows->uncovered && !fine)
+        rows->covered = 0;
+    rows->uncovered = false;
 }
 
 bool watch_rows_settle(const struct watch_rows *rows, struct store *store, struct watcher *watcher,

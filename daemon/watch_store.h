@@ -16,6 +16,7 @@ struct watch_rows {
     struct batch batch;
     bool row_dirty;
     uint32_t covered; /* requests that may be sent before the ledger has to be written again */
+    bool uncovered;   /* requests wait for that */
 };
 
 struct watch_target {
@@ -35,11 +36,14 @@ bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *a
 bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watcher);
 
 /*
- * Before a request leaves: the ledger in the store covers it, and some more, so that not each one has to wait
- * for the disk. Its own transaction. False: the store failed; the request may go all the same, the windows of
- * this life hold without it.
+ * Before requests leave, the ledger in the store covers them, and some more, so that not all have to wait for the disk.
+ * spend: n requests, spent already, are about to leave; true: they must wait for cover, which is within an open
+ * transaction and writes nothing when none wait. covered: how that ended. When the store failed they may go all the
+ * same: the windows of this life hold without it.
  */
+bool watch_rows_spend(struct watch_rows *rows, uint32_t n);
 bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watcher *watcher, struct now now);
+void watch_rows_covered(struct watch_rows *rows, bool fine);
 
 /* The exact ledger, at the end of a life; within an open transaction. */
 bool watch_rows_settle(const struct watch_rows *rows, struct store *store, struct watcher *watcher,

@@ -13,7 +13,7 @@ from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from account import PATH, Nginx, Shape, write_pages  # noqa: E402
+from account import PATH, Nginx, Shape, in_own_mounts, write_pages  # noqa: E402
 from measure import Cost, run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -23,8 +23,8 @@ KEY = "pk_bench"
 class Watch:
     """klv-jobwatch once, each time from a copy of the state that an earlier run left."""
 
-    def __init__(self, program: Path, place: Path, ca_file: str) -> None:
-        self.program, self.place, self.ca_file = program, place, ca_file
+    def __init__(self, program: Path, place: Path) -> None:
+        self.program, self.place = program, place
         (place / "key").write_text(KEY)
         (place / "key").chmod(0o600)
 
@@ -36,8 +36,7 @@ class Watch:
         else:
             state.mkdir()
         config = self.place / "klv-jobwatch.conf"
-        ca = f'ca-file = "{self.ca_file}"' if url.startswith("https") else ""
-        config.write_text(f'api-url = "{url}"\n{ca}\naccount "main" {{ api-key-file = "{self.place}/key" burst = 1000 steady = 4000 '
+        config.write_text(f'api-url = "{url}"\naccount "main" {{ api-key-file = "{self.place}/key" burst = 1000 steady = 4000 '
                           f'detail-timeout = 0s }}\n')
         cost = run(self.place, str(self.program), "once", "--json", "--config", str(config), "--state", str(state))
         if keep:
@@ -91,7 +90,8 @@ def measure(jobs: int, runs: int, script_runs: int, programs: tuple[Path, Path],
     with Nginx(roots) as server:
         for name in roots:
             server.check(name, pages)
-        watch, base = Watch(program, place, server.ca_file()), server.url("base")
+        server.trust()
+        watch, base = Watch(program, place), server.url("base")
         watch.sweep(base, keep=place / "swept")
         watch.sweep(server.url("base+tls"), keep=place / "swept-tls")
         for i in range(runs):
@@ -134,6 +134,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--runs", type=int, default=5)
     words = parser.parse_args()
+    in_own_mounts()
     print("CPU is user and system time of the whole process, start-up included. nginx serves everybody the same static pages, with errors and\n"
           "relationships, as if it did not know the sparse fieldsets that klv-jobwatch asks for; no compression.")
     missed = []

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from account import FAMILY, Nginx, Shape, write_lists, write_pages  # noqa: E402
+from account import FAMILY, Nginx, Shape, in_own_mounts, write_lists, write_pages  # noqa: E402
 from bench import KEY, Watch  # noqa: E402
 from families import FAMILIES  # noqa: E402
 from klaviyo import SimKlaviyo  # noqa: E402
@@ -85,7 +85,8 @@ def many_jobs(program: Path, place: Path, jobs: int) -> bool:
     pages = write_pages(place / "pages", Shape(jobs, whole=False))
     with Nginx({"base": place / "pages"}) as server:
         server.check("base", pages)
-        watch = Watch(program, place, server.ca_file())
+        server.trust()
+        watch = Watch(program, place)
         first = watch.sweep(server.url("base+tls"), keep=place / "swept")
         print(f"  first sweep      {first.cpu:8.2f} s CPU  {first.peak / 1024:8.1f} MiB at its peak", flush=True)
         same = watch.sweep(server.url("base+tls"), place / "swept")
@@ -109,13 +110,14 @@ def many_jobs(program: Path, place: Path, jobs: int) -> bool:
 
 def many_accounts(program: Path, place: Path, accounts: int, seconds: float) -> bool:
     """Every family of many accounts at an interval of 10 s, on one core; the figures are of its steady state."""
-    print(f"\n{accounts} accounts x {len(FAMILIES)} families at an interval of 10 s, each list with a few jobs, on one core", flush=True)
+    print(f"\n{accounts} accounts x {len(FAMILIES)} families at an interval of 10 s, each list with a few jobs, over TLS, on one core", flush=True)
     write_lists(place / "lists", list(FAMILIES))
     (place / "key").write_text(KEY)
     (place / "key").chmod(0o600)
     (place / "state").mkdir()
     with Nginx({"lists": place / "lists"}) as server:
-        parts = [f'api-url = "{server.url("lists")}"']
+        server.trust()
+        parts = [f'api-url = "{server.url("lists+tls")}"']
         parts += [f'account "shop-{i}" {{ api-key-file = "{place}/key" jobs = {{ "*" }} interval = 10s }}' for i in range(accounts)]
         with Daemon(program, place, "\n".join(parts), place / "state") as daemon:
             os.sched_setaffinity(daemon.process.pid, {sorted(os.sched_getaffinity(0))[0]})
@@ -188,6 +190,7 @@ def main() -> int:
     parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--only", choices=("jobs", "accounts", "latency"))
     words = parser.parse_args()
+    in_own_mounts()
     kept = True
     runs = [("jobs", lambda place, n=n: many_jobs(words.program, place, n)) for n in words.jobs]
     runs.append(("accounts", lambda place: many_accounts(words.program, place, words.accounts, words.seconds)))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,3 +211,20 @@ def test_the_servers_clock_is_off(place: Place, acct: Any, sim: SimKlaviyo, skew
     acct.add_job(DELETE, id="SHORT", status="complete")
     acct.set("RUNS", completed=1)
     assert job_ids(place.once()) == [("job.completed", "SHORT")]
+
+
+# ---- many at once ----
+
+def test_many_families_at_once_make_no_storm_of_connections(tmp_path: Path, sim: SimKlaviyo) -> None:
+    """Those beyond the connections that are open at a time wait for one of them, and none is forgotten."""
+    place = Place(tmp_path, sim.url)
+    accounts = []
+    for n in range(20):
+        sim.account(f"pk_{n}").add_job(DELETE, id=f"J{n}", status="processing")
+        key = place.secret(f"key-{n}", f"pk_{n}")
+        accounts.append(f'account "a{n}" {{ api-key-file = "{key}" jobs = {{ "*" }} }}')
+    place.write(accounts="\n".join(accounts))
+    sim.fault("delay", delay=0.2, times=None)
+    started = [event for event in place.once() if event["type"] == "watch.started"]
+    assert len(started) == len(sim.requests) == 20 * 13
+    assert sim.connections <= 128
