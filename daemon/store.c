@@ -327,11 +327,11 @@ static bool check_version(struct store *store)
 
 static bool set_up(struct store *store)
 {
+    /* Before all that reads the file. What `replay` writes beside the daemon takes some ms at a time. */
+    sqlite3_busy_timeout(store->db, store->writable ? 250 : 2000);
     if (!execute(store,
                  "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = " CACHE_PAGES))
         return false;
-    /* What `replay` writes beside the daemon takes some ms at a time. */
-    sqlite3_busy_timeout(store->db, store->writable ? 250 : 2000);
     if (store->writable)
         return check_version(store) && execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
                                                       "PRAGMA journal_size_limit = 4194304");
