@@ -100,7 +100,8 @@ static void fill_slot(struct job_table *table, size_t slot, struct known_job *jo
 
 struct known_job *job_table_find(const struct job_table *table, const char *id)
 {
-    return table->slots[slot_of(table, id, hash_of(table, id))];
+    size_t slot = slot_of(table, id, hash_of(table, id));
+    return table->tags[slot] == NO_TAG ? NULL : table->slots[slot];
 }
 
 /* room: a power of two, more than there is. */

@@ -17,6 +17,8 @@
 /* Blocks grow by doubling between these: a watch of few jobs is small, one of many has few blocks. */
 #define FIRST_BLOCK ((size_t)1024)
 #define LAST_BLOCK  ((size_t)256 << 10)
+/* Where another huge page more or less is nothing beside what there is. */
+#define HUGE_FROM ((size_t)32 << 20)
 
 /* Each block begins with the address of the one before; a record given back, with that of the one before. */
 static void push(void **list, void *item)
@@ -32,11 +34,18 @@ static void *pop(void **list)
     return item;
 }
 
+static size_t next_size(const struct record_pool *pool)
+{
+    if (pool->total >= HUGE_FROM)
+        return TOUCH_HUGE;
+    size_t size = pool->block_size ? pool->block_size * 2 : FIRST_BLOCK;
+    return size < LAST_BLOCK ? size : LAST_BLOCK;
+}
+
 static bool add_block(struct record_pool *pool)
 {
-    size_t size = pool->block_size ? pool->block_size * 2 : FIRST_BLOCK;
-    size = size < LAST_BLOCK ? size : LAST_BLOCK;
-    char *block = calloc(1, size);
+    size_t size = next_size(pool);
+    char *block = size == TOUCH_HUGE ? aligned_alloc(size, size) : malloc(size);
     if (!block)
         return false;
     touch(block, size);
@@ -44,6 +53,7 @@ static bool add_block(struct record_pool *pool)
     pool->unused = block + RECORD_POOL_UNIT;
     pool->left = size - RECORD_POOL_UNIT;
     pool->block_size = size;
+    pool->total += size;
     ASAN_POISON_MEMORY_REGION(pool->unused, pool->left);
     return true;
 }
@@ -64,7 +74,7 @@ void *record_pool_take(struct record_pool *pool, size_t size)
     pool->unused += size;
     pool->left -= size;
     ASAN_UNPOISON_MEMORY_REGION(record, size);
-    return record;
+    return memset(record, 0, size);
 }
 
 void record_pool_give(struct record_pool *pool, void *record, size_t size)

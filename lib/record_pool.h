@@ -19,6 +19,7 @@ struct record_pool {
     char *unused; /* in the newest block */
     size_t left;
     size_t block_size;
+    size_t total; /* of all blocks */
     void *given_back[RECORD_POOL_MAX / RECORD_POOL_UNIT + 1];
 };
 

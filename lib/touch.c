@@ -11,6 +11,9 @@
 void touch(void *memory, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)memory % page) % page;
-    if (size >= TOUCH_LEAST)
-        (void)madvise((char *)memory + skip, (size - skip) / page * page, MADV_POPULATE_WRITE);
+    if (size < TOUCH_LEAST)
+        return;
+    if (size >= TOUCH_HUGE)
+        (void)madvise((char *)memory + skip, (size - skip) / page * page, MADV_HUGEPAGE);
+    (void)madvise((char *)memory + skip, (size - skip) / page * page, MADV_POPULATE_WRITE);
 }
