@@ -669,7 +669,7 @@ static int64_t stop_while_asked(struct rig *rig, struct slow *slow)
 static void test_stop_waits_for_an_answer(void **state)
 {
     struct rig rig;
-    struct slow slow = {.ms = 200};
+    struct slow slow = {.ms = 100};
     (void)state;
     server_start(&slow.server, ok_but_slow, &slow);
     rig_init(&rig);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import socket
 import sqlite3
 import time
@@ -93,6 +94,26 @@ def test_with_100_000_queued_events(place: Place, acct: Any, receiver: Receiver,
         (waiting,) = db.execute("SELECT count(*) FROM deliveries WHERE state = 0").fetchone()
     assert waiting > 90_000
     assert waiting + len({d.id for d in receiver.accepted}) >= 100_000, "none is lost"
+
+
+def test_a_webhook_in_flight_is_answered_and_not_sent_again(place: Place, acct: Any, receiver: Receiver, record_property: Any) -> None:
+    """Late signals do not kill what waits for the answer."""
+    jobs(acct)
+    daemon = start(place, receiver)
+    slow = receiver.fault("delay", delay=0.1)
+    acct.set("A", status="complete")
+    wait_for(lambda: slow.hits == 1)
+    daemon.process.send_signal(signal.SIGTERM)
+
+    def ended() -> bool:
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.process.send_signal(signal.SIGUSR1)
+        return daemon.process.poll() is not None
+    wait_for(ended)
+    assert daemon.process.returncode == 0, daemon.text()
+    assert place.once() == []
+    assert [d.json["type"] for d in receiver.accepted] == ["watch.started", "job.completed"]
+    record_property("stops", 1)
 
 
 def test_reload_keeps_what_is_queued_and_takes_no_second_baseline(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
