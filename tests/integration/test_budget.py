@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -31,10 +32,13 @@ def server(**options: Any) -> SimKlaviyo:
 
 
 @pytest.fixture
-def sim() -> Iterator[SimKlaviyo]:
+def sim(request: pytest.FixtureRequest) -> Iterator[SimKlaviyo]:
     """In place of the shared one: its limits are small enough to be used up."""
-    with server(limits={DELETE: (20, 120)}) as started:
+    with server(limits={DELETE: getattr(request, "param", (20, 120))}) as started:
         yield started
+
+
+ROOMY = pytest.mark.parametrize("sim", [(350, 3500)], indirect=True, ids=["roomy"])
 
 
 def arrivals(sim: SimKlaviyo, key: str = KEY) -> list[float]:
@@ -72,8 +76,9 @@ def test_kill_9_again_and_again(place: Place, sim: SimKlaviyo, acct: Any, gap: f
     for life in range(lives):
         sent, daemon = len(sim.requests), place.daemon()
         daemon.wait_line("watching")
+        over = began + 60 * (life + 1) / lives - time.monotonic() if LONG else gap + 0.15
         with contextlib.suppress(TimeoutError):  # one that has nothing left of the share sends nothing
-            wait_for(lambda: len(sim.requests) > sent + 9, 0.15)
+            wait_for(lambda: len(sim.requests) > sent + 9, max(over - gap, 0))
         daemon.kill()
         time.sleep(max(gap, began + 60 * (life + 1) / lives - time.monotonic() if LONG else 0))
     print(f"\n{lives} lives in {time.monotonic() - began:.0f} s, {len(arrivals(sim))} requests")
@@ -119,6 +124,62 @@ def test_it_says_when_the_budget_stretches_the_interval(place: Place, sim: SimKl
     daemon.reload()
     daemon.wait_line(r"throttled no more")
     assert_within(sim, 20, 110)
+
+
+@ROOMY
+@pytest.mark.parametrize("says, seconds", [("3", 3), ("a date", 3), (None, 1), ("soon", 1), ("-5", 1), ("0", 1)])
+def test_a_429_is_obeyed(place: Place, sim: SimKlaviyo, acct: Any, says: str | None, seconds: int) -> None:
+    """Retry-After in seconds, as a date (of the server's clock), absent, or nonsense."""
+    acct.add_many(DELETE, 300, active=150)
+    place.write(account=f"{EAGER} budget = 100%")
+    place.daemon()
+    sim.wait_requests(20)
+    says = formatdate(sim.now() + seconds + 1, usegmt=True) if says == "a date" else says
+    sim.fault("status", status=429, retry_after=says)
+    at = wait_for(lambda: refused(sim), what="the refusal")[0]
+    wait_for(lambda: any(a > at + seconds for a in arrivals(sim)), what="it goes on")
+    # Those that were under way may come in; without the wait it would be some fifty a second.
+    assert sum(at < a <= at + seconds for a in arrivals(sim)) <= 3 + 4
+    assert not [f for f in sim.requests if f.status == 429 and f.at > at]
+
+
+@ROOMY
+def test_a_429_halves_the_share_and_good_answers_give_it_back(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    """Of a burst of 10 it leaves 5; each ten seconds of good answers give back a twentieth (LONG): after twenty there are 6."""
+    acct.add_many(DELETE, 300, active=150)
+    place.write(account="interval = 100ms idle-interval = 100ms full-sweep-interval = 1s burst = 10 steady = 3000")
+    place.daemon()
+    wait_for(lambda: most_in_sliding(sorted(arrivals(sim)), 1.0) > 7, what="it uses more than it will be left with")
+    sim.fault("status", status=429, retry_after=1)
+    at = wait_for(lambda: refused(sim), what="the refusal")[0] + 1
+
+    def after(seconds: float) -> list[float]:
+        return sorted(a for a in arrivals(sim) if at < a < at + seconds)
+    if LONG:
+        wait_for(lambda: most_in_sliding(after(60), 1.0) > 5, 60, "one more")
+        assert most_in_sliding(after(20), 1.0) == 5
+        assert most_in_sliding(after(30), 1.0) <= 6
+    else:
+        wait_for(lambda: len(after(60)) > 15, what="it goes on")
+        assert most_in_sliding(after(10), 1.0) <= 5
+
+
+@ROOMY
+def test_nonsense_about_the_limits_is_ignored(place: Place, sim: SimKlaviyo, acct: Any) -> None:
+    """As if it had not been said: neither a stop for it nor an end of the watch."""
+    acct.add_many(DELETE, 300, active=150)
+    place.write(account=f"{EAGER} budget = 100%")
+    daemon = place.daemon()
+    sim.wait_requests(20)
+    for limit, remaining, reset in (("banana", "0", "60"), ("100", "200", "30"), ("-1", "-1", "-1"), ("0", "0", "60"), ("100", "0", "99999"),
+                                    ("9" * 40, "0", "9" * 40), ("", "", ""), ("1e3", "0x0", "\u00bd")):
+        def spoil(answer: Any) -> None:
+            for name, value in (("Limit", limit), ("Remaining", remaining), ("Reset", reset)):
+                answer.header(f"RateLimit-{name}", value)
+        fault, before = sim.fault("edit", times=None, change=spoil), len(arrivals(sim))
+        wait_for(lambda: len(arrivals(sim)) > before + 20, what=f"going on after {limit!r} {remaining!r} {reset!r}")
+        fault.cancel()
+    assert daemon.process.poll() is None
 
 
 def test_no_burst_after_a_stop(place: Place, sim: SimKlaviyo, acct: Any) -> None:
