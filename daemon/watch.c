@@ -1,17 +1,11 @@
-#include "watch.h"
-
-#include "api_headers.h"
 #include "crash_point.h"
 #include "log.h"
 #include "random.h"
-#include "watch_store.h"
-#include "../lib/account_health.h"
+#include "watch_private.h"
 #include "../lib/backoff.h"
 #include "../lib/rate_headers.h"
 #include "../lib/render.h"
 
-#include <assert.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,57 +30,6 @@
 
 /* Requests of all accounts on their way at a time: what is more waits unspent, instead of in libcurl's memory. */
 #define MOST_IN_FLIGHT 128
-
-/* One family of the account. */
-struct family_watch {
-    struct watch *watch;
-    struct watcher *watcher;
-    struct watch_rows rows;
-    bool failed; /* `once` */
-};
-
-/* One request on its way. */
-struct flight {
-    struct family_watch *family;
-    unsigned slot;
-    char *url; /* until it leaves */
-    struct http_transfer *transfer;
-    struct flight *next;
-};
-
-struct watch {
-    struct watch_shared shared;
-    const struct config_account *account;
-    struct secret key;
-    struct api_headers headers;
-    struct family_watch **families;
-    struct watcher **watchers; /* the same, for account_health */
-    size_t n;
-    struct account_health health;
-    struct loop_timer *timer;
-    struct flight *flights;
-    struct flight *departing; /* of this round, the last first */
-    mono_time next;           /* of this round: when there is more to do */
-    bool wanted;              /* a part of the next round */
-    bool gathered;            /* of this one */
-    bool writes;              /* in it, what waits to be written */
-    bool covers;              /* in it, a ledger */
-    bool ending;              /* in it, `once` is over */
-    bool crowded;             /* in it, MOST_IN_FLIGHT was reached */
-    bool answered;            /* since the last commit */
-    bool started;
-    bool closed;
-    bool done;
-    bool saved;
-    bool full; /* MOST_UNSAVED is reached */
-    bool refused;
-    uint32_t barren; /* `once`: turns in a row that sent nothing */
-    uint32_t save_failures;
-    mono_time save_at; /* no commit before, when the last one failed */
-    mono_time last_commit;
-    mono_time began;
-    char problem[CONDITION_NOTE];
-};
 
 /* ---- the key ---- */
 
@@ -119,8 +62,7 @@ bool watch_read_key(const struct config_account *account, struct secret *ret, ch
 
 /* ---- set-up ---- */
 
-static struct watcher_options watcher_options(const struct watch *watch, const struct family *family,
-                                              int64_t phase)
+struct watcher_options watch_options(const struct watch *watch, const struct family *family, int64_t phase)
 {
     const struct config *config = watch->shared.config;
     const struct config_account *account = watch->account;
@@ -146,7 +88,7 @@ static struct watcher_options watcher_options(const struct watch *watch, const s
     };
 }
 
-static void free_family(struct family_watch *family)
+void watch_free_family(struct family_watch *family)
 {
     if (!family)
         return;
@@ -155,11 +97,11 @@ static void free_family(struct family_watch *family)
     free(family);
 }
 
-static struct family_watch *new_family(struct watch *watch, const struct family *type, int64_t phase,
-                                       char *why, size_t why_size)
+struct family_watch *watch_new_family(struct watch *watch, const struct family *type, int64_t phase,
+                                      char *why, size_t why_size)
 {
     struct family_watch *family = calloc(1, sizeof *family);
-    struct watcher_options options = watcher_options(watch, type, phase);
+    struct watcher_options options = watch_options(watch, type, phase);
     struct now now = loop_now(watch->shared.loop);
     snprintf(why, why_size, "out of memory");
     if (!family)
@@ -170,7 +112,7 @@ static struct family_watch *new_family(struct watch *watch, const struct family 
                                              type->type, family->watcher, now)) {
         if (family->watcher)
             snprintf(why, why_size, "%s", store_error(watch->shared.store));
-        free_family(family);
+        watch_free_family(family);
         return NULL;
     }
     return family;
@@ -186,7 +128,7 @@ static int64_t phase_of(const struct watch *watch, size_t family, size_t place, 
     return (int64_t)(part * (double)watch->account->interval);
 }
 
-static void want(struct watch *watch)
+void watch_want(struct watch *watch)
 {
     watch->wanted = true;
     watch->shared.on_want(watch->shared.user);
@@ -194,7 +136,7 @@ static void want(struct watch *watch)
 
 static void on_timer(void *user)
 {
-    want(user);
+    watch_want(user);
 }
 
 static bool fill(struct watch *watch, size_t place, size_t of, char *why, size_t why_size)
@@ -208,8 +150,8 @@ static bool fill(struct watch *watch, size_t place, size_t of, char *why, size_t
         !api_headers_make(&watch->headers, watch->key.text, watch->shared.config->revision))
         return false;
     for (; watch->n < account->n_families; watch->n++) {
-        struct family_watch *family = new_family(watch, account->families[watch->n],
-                                                 phase_of(watch, watch->n, place, of), why, why_size);
+        struct family_watch *family = watch_new_family(watch, account->families[watch->n],
+                                                       phase_of(watch, watch->n, place, of), why, why_size);
         if (!family)
             return false;
         watch->families[watch->n] = family;
@@ -241,7 +183,7 @@ struct watch *watch_new(const struct watch_shared *shared, const struct config_a
 void watch_start(struct watch *watch)
 {
     watch->started = true;
-    want(watch);
+    watch_want(watch);
 }
 
 /* ---- committing ---- */
@@ -426,7 +368,7 @@ static void deal(struct watch *watch, struct family_watch *family, unsigned slot
     note_refused(watch, family, now);
     if (watch->shared.on_change)
         watch->shared.on_change(watch->shared.user);
-    want(watch);
+    watch_want(watch);
 }
 
 static void on_answer(void *user, const struct http_response *response)
@@ -585,7 +527,7 @@ static void note_idle_round(struct watch *watch, struct now now)
         for (size_t i = 0; i < watch->n; i++)
             watch->families[i]->failed = true;
     }
-    want(watch);
+    watch_want(watch);
 }
 
 void watch_settle(struct watch *watch, bool fine, struct now now)
@@ -604,7 +546,7 @@ void watch_settle(struct watch *watch, bool fine, struct now now)
     depart(watch, now);
     watch->done = watch->ending;
     if (watch->crowded || (watch->full && watch->saved))
-        want(watch);
+        watch_want(watch);
     else if (watch->flights)
         watch->barren = 0;
     else if (watch->shared.once && !watch->done)
@@ -616,19 +558,9 @@ void watch_settle(struct watch *watch, bool fine, struct now now)
         watch->shared.on_done(watch->shared.user);
 }
 
-/* ---- reload ---- */
+/* ---- the end ---- */
 
-static struct family_watch *find_family(const struct watch *watch, const struct family *type)
-{
-    for (size_t i = 0; i < watch->n; i++) {
-        if (strcmp(watcher_family(watch->watchers[i]), type->type) == 0)
-            return watch->families[i];
-    }
-    return NULL;
-}
-
-/* Give up what is in flight for a family (NULL: for all). */
-static void cancel_flights(struct watch *watch, const struct family_watch *family)
+void watch_cancel(struct watch *watch, const struct family_watch *family)
 {
     for (struct flight **at = &watch->flights; *at;) {
         struct flight *flight = *at;
@@ -640,230 +572,6 @@ static void cancel_flights(struct watch *watch, const struct family_watch *famil
         http_cancel(flight->transfer);
     }
 }
-
-/* The families of the new configuration: known ones take their new options, others are made. NULL, nothing
- * changed, on failure. */
-static struct family_watch **new_families(struct watch *watch, char *why, size_t why_size)
-{
-    size_t n = watch->account->n_families;
-    struct family_watch **wanted = calloc(n, sizeof(struct family_watch *));
-    snprintf(why, why_size, "out of memory");
-    for (size_t i = 0; wanted && i < n; i++) {
-        wanted[i] = find_family(watch, watch->account->families[i]);
-        if (!wanted[i])
-            wanted[i] = new_family(watch, watch->account->families[i], 0, why, why_size);
-        if (wanted[i])
-            continue;
-        for (size_t j = 0; j < i; j++) {
-            if (!find_family(watch, watch->account->families[j]))
-                free_family(wanted[j]);
-        }
-        free(wanted);
-        return NULL;
-    }
-    return wanted;
-}
-
-static bool is_in(struct family_watch *const *wanted, size_t n, const struct family_watch *family)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (wanted[i] == family)
-            return true;
-    }
-    return false;
-}
-
-static bool take_families(struct watch *watch, struct family_watch **wanted, size_t n)
-{
-    struct now now = loop_now(watch->shared.loop);
-    struct watcher **watchers = calloc(n, sizeof(struct watcher *));
-    if (!watchers)
-        return false;
-    for (size_t i = 0; i < watch->n; i++) {
-        if (is_in(wanted, n, watch->families[i]))
-            continue;
-        cancel_flights(watch, watch->families[i]);
-        free_family(watch->families[i]);
-    }
-    free(watch->families);
-    free(watch->watchers);
-    watch->families = wanted;
-    watch->watchers = watchers;
-    watch->n = n;
-    for (size_t i = 0; i < n; i++) {
-        struct watcher_options options = watcher_options(watch, watch->account->families[i], 0);
-        assert(wanted[i]);
-        watchers[i] = wanted[i]->watcher;
-        if (!watcher_set_options(watchers[i], &options, now.mono))
-            watch->shared.on_no_memory(watch->shared.user);
-    }
-    return true;
-}
-
-bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
-                       const struct config_account *account, char *why, size_t why_size)
-{
-    struct watch_shared old_shared = watch->shared;
-    const struct config_account *old_account = watch->account;
-    struct secret key;
-    if (!watch_read_key(account, &key, why, why_size))
-        return false;
-    watch->shared = *shared;
-    watch->account = account;
-    struct family_watch **wanted = new_families(watch, why, why_size);
-    if (!wanted || !take_families(watch, wanted, account->n_families)) {
-        watch->shared = old_shared;
-        watch->account = old_account;
-        free(wanted);
-        secret_wipe(&key);
-        return false;
-    }
-    secret_wipe(&watch->key);
-    api_headers_wipe(&watch->headers);
-    watch->key = key;
-    if (!api_headers_make(&watch->headers, key.text, shared->config->revision))
-        watch->shared.on_no_memory(watch->shared.user);
-    want(watch);
-    return true;
-}
-
-/* ---- figures ---- */
-
-const char *watch_account(const struct watch *watch)
-{
-    return watch->account->name;
-}
-
-bool watch_is_done(const struct watch *watch)
-{
-    return watch->done;
-}
-
-bool watch_was_whole(const struct watch *watch, char *why, size_t why_size)
-{
-    struct now now = loop_now(watch->shared.loop);
-    for (size_t i = 0; i < watch->n; i++) {
-        if (!watch->families[i]->failed)
-            continue;
-        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
-        const struct condition *schema = watcher_condition(watch->watchers[i], WATCH_SCHEMA);
-        const char *error = report.last_error[0] ? report.last_error : schema->note;
-        snprintf(why, why_size, "account \"%s\", %s: %s", watch->account->name,
-                 watcher_family(watch->watchers[i]), error[0] ? error : "no request could be sent");
-        return false;
-    }
-    return watch->saved;
-}
-
-static const char *trouble_text(const struct watcher_report *report)
-{
-    switch (report->trouble) {
-    case TROUBLE_UNKNOWN:
-    case TROUBLE_NONE:
-        return "";
-    case TROUBLE_AWAY:
-    case TROUBLE_UNAUTHORIZED:
-    case TROUBLE_FORBIDDEN:
-        return report->last_error;
-    }
-    return "";
-}
-
-struct watch_figures watch_figures(const struct watch *watch, struct now now)
-{
-    struct watch_figures figures = {.families = watch->n,
-                                    .next = MONO_NEVER,
-                                    .saved = watch->saved,
-                                    .problem = "",
-                                    .last_good = now.wall};
-    for (size_t i = 0; i < watch->n; i++) {
-        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
-        wall_time good = watcher_state(watch->watchers[i])->last_good;
-        figures.jobs += report.jobs;
-        figures.active += report.active;
-        figures.next = mono_min(figures.next, mono_min(report.next, report.next_full));
-        figures.spent += report.usage.in_last_minute;
-        figures.share += report.usage.steady;
-        if (good.ms < figures.last_good.ms)
-            figures.last_good = good;
-        if (figures.problem[0] == '\0')
-            figures.problem = trouble_text(&report);
-    }
-    return figures;
-}
-
-enum heartbeat_sight watch_sight(const struct watch *watch, struct now now)
-{
-    const struct config_account *account = watch->account;
-    enum heartbeat_sight worst = watch->saved ? SIGHT_GOOD : SIGHT_BAD;
-    for (size_t i = 0; i < watch->n; i++) {
-        struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
-        bool has_swept = report.last_active.ms > 0;
-        struct heartbeat_view view = {
-            .refused = report.trouble == TROUBLE_UNAUTHORIZED || report.trouble == TROUBLE_FORBIDDEN,
-            .trouble_since = report.trouble == TROUBLE_AWAY ? report.trouble_since : MONO_NEVER,
-            .swept = has_swept ? report.last_active : watch->began,
-            .pace = report.period > account->idle_interval ? report.period : account->idle_interval,
-        };
-        enum heartbeat_sight sight =
-            heartbeat_judge(&view, has_swept, watch->shared.config->alerts.unreachable_after, now.mono);
-        worst = sight > worst ? sight : worst;
-    }
-    return worst;
-}
-
-static bool put_int(struct json_object *object, const char *key, int64_t value)
-{
-    return json_object_object_add(object, key, json_object_new_int64(value)) == 0;
-}
-
-static struct json_object *family_json(const struct watch *watch, size_t i, struct now now)
-{
-    struct watcher_report report = watcher_report(watch->watchers[i], now.mono);
-    const struct watcher_state *state = watcher_state(watch->watchers[i]);
-    struct json_object *object = json_object_new_object();
-    if (!object)
-        return NULL;
-    /* Times are told as wall times, so that a reader needs no clock of ours. */
-    int64_t to_wall = now.wall.ms - now.mono.ms;
-    json_object_object_add(object, "family", json_object_new_string(watcher_family(watch->watchers[i])));
-    json_object_object_add(object, "problem", json_object_new_string(trouble_text(&report)));
-    json_object_object_add(object, "baseline", json_object_new_boolean(state->has_baseline));
-    put_int(object, "jobs", (int64_t)report.jobs);
-    put_int(object, "active", (int64_t)report.active);
-    put_int(object, "last_good_ms", wall_is_none(state->last_good) ? 0 : state->last_good.ms);
-    put_int(object, "next_ms", report.next.ms == MONO_NEVER.ms ? 0 : report.next.ms + to_wall);
-    put_int(object, "next_full_ms", report.next_full.ms == MONO_NEVER.ms ? 0 : report.next_full.ms + to_wall);
-    put_int(object, "last_active_ms", report.last_active.ms <= 0 ? 0 : report.last_active.ms + to_wall);
-    put_int(object, "period_ms", report.period);
-    put_int(object, "blocked_until_ms", mono_max(report.usage.blocked_until, now.mono).ms + to_wall);
-    put_int(object, "spent", report.usage.in_last_minute);
-    put_int(object, "share", report.usage.steady);
-    put_int(object, "share_now", report.usage.steady_now);
-    put_int(object, "limit", report.usage.limit);
-    put_int(object, "remaining", report.usage.remaining);
-    put_int(object, "requests", (int64_t)report.requests);
-    return object;
-}
-
-char *watch_report_json(const struct watch *watch, struct now now)
-{
-    struct json_object *array = json_object_new_array();
-    for (size_t i = 0; array && i < watch->n; i++) {
-        struct json_object *family = family_json(watch, i, now);
-        if (!family || json_object_array_add(array, family) != 0) {
-            json_object_put(family);
-            json_object_put(array);
-            return NULL;
-        }
-    }
-    const char *text = array ? json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN) : NULL;
-    char *copy = text ? strdup(text) : NULL;
-    json_object_put(array);
-    return copy;
-}
-
-/* ---- the end ---- */
 
 static bool settle_ledgers(struct watch *watch, struct now now)
 {
@@ -895,7 +603,7 @@ void watch_close(struct watch *watch)
     if (watch->closed)
         return;
     watch->closed = true;
-    cancel_flights(watch, NULL);
+    watch_cancel(watch, NULL);
     settle(watch);
     loop_timer_close(watch->timer);
     watch->timer = NULL;
@@ -906,7 +614,7 @@ void watch_free(struct watch *watch)
     if (!watch)
         return;
     for (size_t i = 0; i < watch->n; i++)
-        free_family(watch->families[i]);
+        watch_free_family(watch->families[i]);
     free(watch->families);
     free(watch->watchers);
     api_headers_wipe(&watch->headers);
