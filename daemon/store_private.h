@@ -99,6 +99,9 @@ bool store_row(struct store *store, sqlite3_stmt *statement, bool *ret_fine);
 /* Keep the database's own sentence, with the way out where there is one. Returns false. */
 bool store_failed(struct store *store);
 
+/* Whether the open file still has its name; one that lost it is written anew under it. False with the error set. */
+bool store_is_in_place(struct store *store);
+
 /* A row that no version of ours wrote. Returns false. */
 bool store_odd_row(struct store *store, const char *what);
 
