@@ -44,9 +44,10 @@ class Canaries:
 
     def look_at_files(self, folder: Path) -> None:
         for file in folder.rglob("*"):
-            if file.is_symlink() or not file.is_file():
-                continue
-            content = file.read_bytes()
+            try:
+                content = file.read_bytes() if file.is_file() and not file.is_symlink() else b""
+            except FileNotFoundError:
+                continue  # a process that is still there has removed it
             if not all(word in self.whole or word.startswith(b"whsec_") for word in content.split()):
                 self.searched["files"] += 1
                 self.look(str(file), content, self.all())
