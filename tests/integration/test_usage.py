@@ -230,8 +230,8 @@ def test_status_of_many_accounts(place: Place, sim: SimKlaviyo) -> None:
         done = reading(place, "status", "--json")
         seen = json.loads(done.stdout) if done.stdout else {}
         families = [family for account in seen.get("accounts", []) for family in account["families"]]
-        active = sum(family["active"] for family in families)
-        return seen if active == 24 and any("503" in family["problem"] for family in families) else None
+        active = sum(family.get("active", 0) for family in families)
+        return seen if active == 24 and any("503" in family.get("problem", "") for family in families) else None
     seen = wait_for(whole)
     assert [account["account"] for account in seen["accounts"]] == names
     done = reading(place, "status")
