@@ -2,6 +2,7 @@
 
 #include "closest.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,9 +138,13 @@ static cfg_t *make_parser(const struct section_rules *const *sections, size_t n)
     if (!cfg)
         return NULL;
     cfg_set_error_function(cfg, on_error);
+    errno = 0;
     for (size_t i = 0; i < n; i++)
         note_lines(cfg, sections[i]);
-    return cfg;
+    if (errno != ENOMEM)
+        return cfg;
+    cfg_free(cfg); /* there is no other word of an option that could not be found for that */
+    return NULL;
 }
 
 cfg_t *parser_read(struct parsing *p, const char *text, const struct section_rules *const *sections, size_t n)
@@ -224,7 +229,10 @@ void fill(struct parsing *p, cfg_t *section, const struct section_rules *rules, 
             continue;
         }
         const char *text = cfg_getstr(section, rule->name);
-        if (text && !value_read(rule, text, target, why))
+        /* libConfuse goes on without a word when it cannot copy a value. */
+        if (!text && (rule->standard || was_given(p, section, rule->name)))
+            complain(p, line_of(p, section, rule->name), "out of memory");
+        else if (text && !value_read(rule, text, target, why))
             complain(p, line_of(p, section, rule->name), "%s = \"%s\": %s", rule->name, text, why);
     }
 }

@@ -74,6 +74,21 @@ def test_each_allocation_fails_in_turn(once_place: Once, part: int, count: int, 
     record_property("of which a library ended the process", ended)
 
 
+def test_a_configuration_is_read_whole_or_refused(place: Place, receiver: Receiver, record_property: Any) -> None:
+    """libConfuse drops what it cannot copy, without a word: a webhook that lost its filter would get nothing."""
+    place.write(webhook=receiver.url, account=f"{FAST} jobs = {{ {DELETE} }}")
+    memory = Memory(place)
+    good = place.run("check", env=memory.env(ALL, 1))
+    assert good.returncode == 0, good.stderr
+    places = range(1 + SEED % 8 if RUNS < 1000 else 1, int(memory.log.read_text()) + 1, 1 if RUNS >= 1000 else 8)
+    for first in places:
+        done = place.run("check", env=memory.env(first, 1))
+        whole = done.stdout.replace("?", receiver.url.rsplit("/", 1)[0])  # what is written for an URL that could not be cut
+        assert done.returncode != 0 or whole == good.stdout, (first, done)
+        assert done.returncode in (0, 1, 2) or memory.is_a_librarys(), (first, done)
+    record_property("allocations of check made to fail", len(places))
+
+
 def leak_check(once_place: Once, memory: Memory, first: int, count: int, **more: str) -> subprocess.CompletedProcess[str]:
     """A run of the sanitized program, in which every block that nothing points to at the end is an error."""
     once_place.again()
