@@ -260,6 +260,13 @@ static bool trouble_is_possible(const struct run *run)
            run->scenario->trouble_every > 0 || !ample;
 }
 
+/* About so many are in progress at a time; twice as many never. */
+static bool capacity_is_near(const struct run *run)
+{
+    const struct model_options *model = &run->scenario->model;
+    return 2 * model->active * (double)model->n_jobs > run->rules.capacity_warn;
+}
+
 static void note_event(struct run *run, const struct event *event)
 {
     struct model_job *job = model_find(run->model, event->job_id);
@@ -287,6 +294,10 @@ static void note_event(struct run *run, const struct event *event)
     case EVENT_API_RECOVERED:
         run->result.invented += !trouble_is_possible(run);
         break;
+    case EVENT_CAPACITY_HIGH:
+    case EVENT_CAPACITY_OK:
+        run->result.invented += !capacity_is_near(run);
+        break;
     case EVENT_JOB_STALLED: /* a job of hours may well show no movement for a quarter of one */
     case EVENT_JOB_RESUMED:
     case EVENT_DELIVERY_FAILED:
@@ -295,8 +306,6 @@ static void note_event(struct run *run, const struct event *event)
     case EVENT_JOB_EXPIRING:
     case EVENT_JOB_VANISHED:
     case EVENT_JOB_ANOMALY:
-    case EVENT_CAPACITY_HIGH:
-    case EVENT_CAPACITY_OK:
     case EVENT_API_UNAUTHORIZED:
     case EVENT_API_SCHEMA:
     case EVENT_TEST:
