@@ -1,8 +1,9 @@
 """A day of traffic, 200 times as fast (libfaketime), with faults of every kind at random: all ends told once, nothing made up,
 and memory, descriptors, threads and the state's files as large in the end as they were before.
 
-KLV_SOAK_HOURS says how many hours of the accelerated clock (24), KLV_SEED which ones, KLV_SOAK_SPEED how many times as fast. Fewer
-than three show growth where there is none yet: events are kept for an hour. The time-outs are so long that a second for which
+KLV_SOAK_HOURS says how many hours of the accelerated clock (24), KLV_SEED which ones, KLV_SOAK_SPEED how many times as fast. In
+fewer than twelve the sizes in bytes are printed, not judged: events are kept for an hour, and what the C library keeps after the
+largest answers comes when chance wants it. The time-outs are so long that a second for which
 everything stands still, two hundred of the fast clock, breaks nothing: the checks are the same at every speed.
 """
 
@@ -26,6 +27,7 @@ from receiver import Receiver
 HOURS = float(os.environ.get("KLV_SOAK_HOURS", "24"))
 SEED = int(os.environ.get("KLV_SEED", "1"))
 SPEED = float(os.environ.get("KLV_SOAK_SPEED", "200"))
+JUDGED_HOURS = 12
 TICK = 30.0  # seconds of the fast clock between two turns of the driver
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 CREATE = "catalog-item-bulk-create-job"
@@ -79,7 +81,8 @@ class Sizes:
                            "used KiB of the database": 256}.items():
             middle, last = (max(s[name] for s in part) for part in (self.samples[third:2 * third], self.samples[2 * third:]))
             print(f"{name}: at first {self.samples[0][name]}, at most {middle} in the middle third, {last} in the last")
-            assert last <= middle * 1.15 + room, f"{name} grows: {middle}, then {last}"
+            judged = HOURS >= JUDGED_HOURS or "KiB" not in name
+            assert not judged or last <= middle * 1.15 + room, f"{name} grows: {middle}, then {last}"
 
 
 class Traffic:
