@@ -24,6 +24,7 @@ void sweep_begin(struct sweep *sweep, enum sweep_kind kind, bool both, uint32_t 
                                      : LIST_QUEUED,
         .tick = tick,
         .began = now,
+        .moved = now,
         .server_began = WALL_NONE,
         .newest_first = true,
         .last_created = WALL_NONE,

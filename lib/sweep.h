@@ -48,6 +48,7 @@ struct sweep {
     uint32_t restarts; /* how often it began anew because a cursor had expired */
     size_t malformed;  /* entries left out */
     mono_time began;
+    mono_time moved; /* when it last got on: it began, or a page came */
     wall_time
         server_began;  /* when the first answer came, by the server's clock or by ours if that is behind */
     bool deeper;       /* set before sweep_page(): a head sweep is to go on with the next page */

@@ -293,7 +293,9 @@ static bool drop_stale_sweep(struct dealing *dealing, struct sweep *sweep)
 {
     const struct plan_rules *rules = &dealing->watcher->plan.rules;
     int64_t interval = sweep->kind == SWEEP_FULL ? rules->full_sweep_interval : rules->interval;
-    if (rules->once || mono_diff(dealing->now.mono, sweep->began) / STALE_AFTER_INTERVALS <= interval)
+    /* A scarce budget stretches it; that is no standstill. */
+    interval = dealing->watcher->period > interval ? dealing->watcher->period : interval;
+    if (rules->once || mono_diff(dealing->now.mono, sweep->moved) / STALE_AFTER_INTERVALS <= interval)
         return true;
     return watcher_break(dealing, sweep);
 }
@@ -392,6 +394,7 @@ static bool good_status(struct dealing *dealing, struct sweep *sweep, struct kno
     struct page page;
     const struct known_page *known = sweep ? watcher_known_page(dealing, sweep) : NULL;
     if (known) {
+        sweep->moved = dealing->now.mono;
         note_good(dealing->watcher);
         return watcher_same_page(dealing, sweep, known);
     }
@@ -405,6 +408,8 @@ static bool good_status(struct dealing *dealing, struct sweep *sweep, struct kno
         return odd(dealing, sweep, what, false);
     }
     note_good(dealing->watcher);
+    if (sweep)
+        sweep->moved = dealing->now.mono;
     bool fine = sweep ? watcher_page(dealing, sweep, &page) : !record || look_found(dealing, record, &page);
     page_finish(&page);
     return fine;

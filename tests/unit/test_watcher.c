@@ -309,6 +309,31 @@ static void test_sweeps_do_not_make_each_other_stale(void **state)
     tear_down(&bench);
 }
 
+/* One that a scarce budget stretches over hours is not begun anew for an error; one that stood still so long is. */
+static void test_a_slow_sweep_survives_an_error(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    assert_string_equal(ask(&bench), QUEUED); /* never answered: no other sweep is in the way */
+    assert_string_equal(ask(&bench), "");
+    for (int i = 0; i < 5; i++) {
+        char next[8];
+        snprintf(next, sizeof next, "%d", i + 1);
+        bench.now += 500000;
+        answer(&bench, 200, many(i, i, "complete", next));
+        assert_memory_equal(ask(&bench), "?page%5Bcursor%5D=", 18);
+    }
+    answer(&bench, 503, "");
+    bench.now += 60000;
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=5");
+    bench.now += 3 * 600000 + 600000;
+    answer(&bench, 503, "");
+    bench.now += 120000;
+    assert_string_equal(ask(&bench), "");
+    tear_down(&bench);
+}
+
 static void test_errors_that_nobody_waits_for_are_not_asked_for(void **state)
 {
     (void)state;
@@ -650,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_many_that_left_are_answered_by_the_list),
         cmocka_unit_test(test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next),
         cmocka_unit_test(test_sweeps_do_not_make_each_other_stale),
+        cmocka_unit_test(test_a_slow_sweep_survives_an_error),
         cmocka_unit_test(test_errors_that_nobody_waits_for_are_not_asked_for),
         cmocka_unit_test(test_a_look_that_was_overtaken_is_not_believed),
         cmocka_unit_test(test_vanished),
