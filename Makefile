@@ -242,7 +242,7 @@ QUICKLY = --no-print-directory --silent -j$(shell nproc)
 check: deps ## install what is missing, build, run every test
 	$(MAKE) $(QUICKLY) build-everything
 	$(MAKE) unit
-	$(MAKE) simulate-runs RUNS=6 SEED=$(shell date +%Y%m%d00)
+	$(MAKE) simulate-runs RUNS=10
 	$(MAKE) integration
 	$(MAKE) systemd-test
 	$(MAKE) manlint
