@@ -527,7 +527,7 @@ static void note_idle_round(struct watch *watch, struct now now)
         for (size_t i = 0; i < watch->n; i++)
             watch->families[i]->failed = true;
     }
-    watch_want(watch);
+    watch->next = now.mono;
 }
 
 void watch_settle(struct watch *watch, bool fine, struct now now)
@@ -545,8 +545,11 @@ void watch_settle(struct watch *watch, bool fine, struct now now)
         delivery_wake(watch->shared.delivery);
     depart(watch, now);
     watch->done = watch->ending;
-    if (watch->crowded || (watch->full && watch->saved))
+    /* Nothing but a timer or a socket ends the wait that comes now; what is crowded waits for an answer anyway. */
+    if (watch->crowded)
         watch_want(watch);
+    else if (watch->full && watch->saved)
+        watch->next = now.mono;
     else if (watch->flights)
         watch->barren = 0;
     else if (watch->shared.once && !watch->done)
