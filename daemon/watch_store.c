@@ -13,11 +13,12 @@ struct loading {
 static bool load_job(void *user, const struct stored_job *stored)
 {
     struct job_table *table = watcher_table(((struct loading *)user)->watcher);
-    if (job_table_find(table, stored->id))
-        return true;
+    size_t known = job_table_count(table);
     struct known_job *job = job_table_add(table, stored->id);
     if (!job)
         return false;
+    if (job_table_count(table) == known)
+        return true; /* only in a damaged file: the first counts */
     job = job_table_set_status(table, job, stored->status, stored->status_word);
     if (!job)
         return false;

@@ -179,7 +179,8 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
         return NULL;
     uint64_t hash = hash_of(table, id);
     size_t slot = slot_of(table, id, hash);
-    assert(!table->slots[slot]);
+    if (table->tags[slot] != NO_TAG)
+        return table->slots[slot];
     struct known_job *job = record_pool_take(&table->records, record_size(len, 0));
     if (!job)
         return NULL;

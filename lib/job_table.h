@@ -70,8 +70,8 @@ void job_table_free(struct job_table *table); /* NULL is fine */
 struct known_job *job_table_find(const struct job_table *table, const char *id);
 
 /*
- * Add a record for an id that is not in the table (asserted): queued, counts and times absent, gone_at
- * MONO_NEVER, the rest zero. NULL without memory, nothing changed.
+ * Add a record: queued, counts and times absent, gone_at MONO_NEVER, the rest zero. One that is there already is
+ * returned as it is. NULL without memory, nothing changed.
  */
 struct known_job *job_table_add(struct job_table *table, const char *id);
 
