@@ -12,7 +12,7 @@
 
 #define MAX_HEADER   (64u << 10)
 #define READ_AT_ONCE (64L << 10) /* curl's own buffer for receiving */
-/* And for sending over TLS: the key goes through it, so that it has to be small enough for wipe.c. */
+/* And for sending over TLS: the key goes through it, so that it has to be small enough for allocator.c. */
 #define SEND_AT_ONCE    (16L << 10)
 #define MAX_CONNECTIONS 128 /* kept open */
 #define MAX_SPARE       (512u << 10)

@@ -1,3 +1,4 @@
+#include "allocator.h"
 #include "crash_point.h"
 #include "log.h"
 #include "random.h"
@@ -357,10 +358,12 @@ static void deal(struct watch *watch, struct family_watch *family, unsigned slot
 {
     struct now now = loop_now(watch->shared.loop);
     struct watcher_answer answer = answer_of(response, now);
+    allocator_forget_failure();
     bool fine = watcher_answer(family->watcher, slot, &answer, now, random_u64(), &family->rows.batch) &&
                 account_health_check(&watch->health, watch->account->name, watch->watchers, watch->n,
                                      &watch->shared.config->alerts, now, &family->rows.batch);
-    if (!fine) {
+    if (!fine || allocator_has_failed()) {
+        watch->spoiled = true;
         watch->shared.on_no_memory(watch->shared.user);
         return;
     }
@@ -456,7 +459,7 @@ static mono_time gather_family(struct watch *watch, struct family_watch *family,
 
 void watch_gather(struct watch *watch, struct now now)
 {
-    watch->gathered = watch->wanted && watch->started && !watch->closed && !watch->done;
+    watch->gathered = watch->wanted && watch->started && !watch->closed && !watch->done && !watch->spoiled;
     watch->wanted = false;
     if (!watch->gathered)
         return;
@@ -591,8 +594,8 @@ static void settle(struct watch *watch)
     struct store *store = watch->shared.store;
     if (!watch->started)
         return;
-    bool fine =
-        store_begin(store) && write_rows(watch, now) && settle_ledgers(watch, now) && store_mark(store, now);
+    bool fine = store_begin(store) && (watch->spoiled || write_rows(watch, now)) &&
+                settle_ledgers(watch, now) && store_mark(store, now);
     if (fine)
         fine = store_commit(store);
     else

@@ -50,6 +50,7 @@ struct watch {
     bool saved;
     bool full; /* MOST_UNSAVED is reached */
     bool refused;
+    bool spoiled;    /* memory ran out: what is not in the store yet is not to be believed */
     uint32_t barren; /* `once`: turns in a row that sent nothing */
     uint32_t save_failures;
     mono_time save_at; /* no commit before, when the last one failed */

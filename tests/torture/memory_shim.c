@@ -57,6 +57,13 @@ __attribute__((destructor)) static void end(void)
         abort();
 }
 
+/* The program's stand before every library's, see daemon/allocator.h. */
+static bool is_allocator(const char *symbol)
+{
+    return symbol &&
+           (strcmp(symbol, "malloc") == 0 || strcmp(symbol, "calloc") == 0 || strcmp(symbol, "realloc") == 0);
+}
+
 static void note_where(void)
 {
     const char *path = getenv("KLV_MEMORY_WHERE");
@@ -65,9 +72,8 @@ static void note_where(void)
     int n = fd < 0 ? 0 : backtrace(frames, 32);
     for (int i = 0; i < n; i++) {
         Dl_info info = {0};
-        /* The program's realloc stands in for every library's, see daemon/wipe.c. */
-        bool is_wiping = dladdr(frames[i], &info) && info.dli_sname && strcmp(info.dli_sname, "realloc") == 0;
-        if (info.dli_fname && !is_wiping)
+        bool is_known = dladdr(frames[i], &info) && info.dli_fname;
+        if (is_known && !is_allocator(info.dli_sname))
             dprintf(fd, "%s\n", info.dli_fname);
     }
     if (fd >= 0)

@@ -1,18 +1,26 @@
-/*
- * Every small block of memory is wiped when it is freed, whoever frees it: the keys pass through buffers of
- * curl, nghttp2 and OpenSSL that are not ours to wipe, and would stay in the free memory of the heap after a
- * reload has replaced them. free and realloc stand here before the C library's; large blocks, which hold
- * answers and no keys, pass.
- *
- * Sanitizers have allocators of their own, which overwrite what is freed.
- */
+#include "allocator.h"
+
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Larger blocks hold answers and no keys. */
 #define LARGE ((size_t)32 << 10)
 
+static _Thread_local bool failed;
+
+void allocator_forget_failure(void)
+{
+    failed = false;
+}
+
+bool allocator_has_failed(void)
+{
+    return failed;
+}
+
+/* Sanitizers have allocators of their own, which overwrite what is freed. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
 #define HAS_OWN_ALLOCATOR
@@ -28,6 +36,12 @@ static void find(const char *name, void *ret, size_t size)
     if (!symbol)
         abort();
     memcpy(ret, &symbol, size);
+}
+
+static void *note_failure(void *block)
+{
+    failed |= !block;
+    return block;
 }
 
 static void pass_free(void *block)
@@ -46,7 +60,24 @@ static void *pass_realloc(void *block, size_t size)
     return next(block, size);
 }
 
+void *malloc(size_t size)
+{
+    static void *(*next)(size_t);
+    if (!next)
+        find("malloc", &next, sizeof next);
+    return note_failure(next(size));
+}
+
 // NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's names are reserved
+void *calloc(size_t n, size_t size)
+{
+    static void *(*next)(size_t, size_t);
+    if (!next)
+        find("calloc", &next, sizeof next);
+    return note_failure(next(n, size));
+}
+
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
 void free(void *block)
 {
     if (!block)
@@ -62,8 +93,10 @@ void free(void *block)
 void *realloc(void *block, size_t size)
 {
     size_t room = block ? malloc_usable_size(block) : 0;
-    if (room == 0 || room > LARGE || size == 0 || size <= room)
-        return pass_realloc(block, size);
+    if (size == 0)
+        return pass_realloc(block, size); /* which frees */
+    if (room == 0 || room > LARGE || size <= room)
+        return note_failure(pass_realloc(block, size));
     void *moved = malloc(size);
     if (!moved)
         return NULL;
