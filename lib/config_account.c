@@ -79,14 +79,8 @@ static void fill_family(struct parsing *p, cfg_t *section, struct family *family
 
 void fill_families(struct parsing *p, cfg_t *cfg)
 {
-    size_t n = cfg_size(cfg, "family");
-    p->config->own = calloc(n ? n : 1, sizeof *p->config->own);
-    if (!p->config->own) {
-        complain(p, 0, "out of memory");
-        return;
-    }
-    p->config->n_own = n;
-    for (size_t i = 0; i < n; i++)
+    p->config->own = room_for_each(p, cfg, "family", sizeof *p->config->own, &p->config->n_own);
+    for (size_t i = 0; i < p->config->n_own; i++)
         fill_family(p, cfg_getnsec(cfg, "family", (unsigned)i), &p->config->own[i]);
 }
 
@@ -164,14 +158,9 @@ static void fill_account(struct parsing *p, cfg_t *section, struct config_accoun
 
 void fill_accounts(struct parsing *p, cfg_t *cfg)
 {
-    size_t n = cfg_size(cfg, "account");
-    p->config->accounts = calloc(n ? n : 1, sizeof *p->config->accounts);
-    if (!p->config->accounts) {
-        complain(p, 0, "out of memory");
-        return;
-    }
-    p->config->n_accounts = n;
-    for (size_t i = 0; i < n; i++)
+    p->config->accounts =
+        room_for_each(p, cfg, "account", sizeof *p->config->accounts, &p->config->n_accounts);
+    for (size_t i = 0; i < p->config->n_accounts; i++)
         fill_account(p, cfg_getnsec(cfg, "account", (unsigned)i), &p->config->accounts[i]);
 }
 

@@ -219,6 +219,16 @@ static void fill_list(struct parsing *p, cfg_t *section, const struct value_rule
         complain(p, line_of(p, section, rule->name), "%s should name at least one", rule->name);
 }
 
+void *room_for_each(struct parsing *p, cfg_t *cfg, const char *name, size_t size, size_t *ret_n)
+{
+    size_t n = cfg_size(cfg, name);
+    void *room = calloc(n ? n : 1, size);
+    *ret_n = room ? n : 0;
+    if (!room)
+        complain(p, 0, "out of memory");
+    return room;
+}
+
 void fill(struct parsing *p, cfg_t *section, const struct section_rules *rules, void *target)
 {
     char why[WHY_SIZE];

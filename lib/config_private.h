@@ -60,6 +60,8 @@ int line_of(const struct parsing *p, const cfg_t *section, const char *option);
 bool was_given(const struct parsing *p, const cfg_t *section, const char *option);
 /* Whether the section's title may be a name; complains when not. `what` is the kind of section. */
 bool title_is_fine(struct parsing *p, cfg_t *section, const char *what);
+/* Zeroed structs, of `size` bytes each, for the sections of that name; NULL and none, with a complaint, without memory. */
+void *room_for_each(struct parsing *p, cfg_t *cfg, const char *name, size_t size, size_t *ret_n);
 /* Read all options of the section by its rules into the struct that their offsets are of. */
 void fill(struct parsing *p, cfg_t *section, const struct section_rules *rules, void *target);
 

@@ -188,14 +188,9 @@ static void fill_webhook(struct parsing *p, cfg_t *section, struct config_webhoo
 
 void fill_webhooks(struct parsing *p, cfg_t *cfg)
 {
-    size_t n = cfg_size(cfg, "webhook");
-    p->config->webhooks = calloc(n ? n : 1, sizeof *p->config->webhooks);
-    if (!p->config->webhooks) {
-        complain(p, 0, "out of memory");
-        return;
-    }
-    p->config->n_webhooks = n;
-    for (size_t i = 0; i < n; i++)
+    p->config->webhooks =
+        room_for_each(p, cfg, "webhook", sizeof *p->config->webhooks, &p->config->n_webhooks);
+    for (size_t i = 0; i < p->config->n_webhooks; i++)
         fill_webhook(p, cfg_getnsec(cfg, "webhook", (unsigned)i), &p->config->webhooks[i]);
 }
 
