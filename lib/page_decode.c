@@ -372,11 +372,13 @@ void page_finish(struct page *page)
     *page = (struct page){0};
 }
 
-static void append(char *out, size_t size, const char *separator, const char *text)
+/* Klaviyo's titles are sentences of their own, which need no colon, and are now and then the detail too. */
+static void append(char *out, size_t size, const char *text)
 {
     size_t used = strlen(out);
-    if (text[0] != '\0' && used < size)
-        snprintf(out + used, size - used, "%s%s", used ? separator : "", text);
+    const char *between = used == 0 ? "" : out[used - 1] == '.' ? " " : ": ";
+    if (used < size && strcmp(out, text) != 0)
+        snprintf(out + used, size - used, "%s%s", text[0] ? between : "", text);
 }
 
 void api_error_text(const char *bytes, size_t len, char *out, size_t size)
@@ -393,7 +395,7 @@ void api_error_text(const char *bytes, size_t len, char *out, size_t size)
     for (size_t i = 0; i < 2; i++) {
         struct json_object *text = member(error, names[i]);
         if (json_object_is_type(text, json_type_string))
-            append(out, size, ": ", json_object_get_string(text));
+            append(out, size, json_object_get_string(text));
     }
     for (char *p = out; *p; p++) {
         if (*p < ' ' || *p > '~')

@@ -271,7 +271,7 @@ def test_status_tells_what_hangs_or_is_not_saved(place: Place, acct: Any) -> Non
 
 
 @pytest.mark.parametrize("fault, said_of_it", [
-    (dict(kind="status", status=400, body='{"errors":[{"title":"Bad.","detail":"No such revision."}]}'), "HTTP 400: Bad.: No such revision.; the API refuses the request: is `revision`"),
+    (dict(kind="status", status=400, body='{"errors":[{"title":"Bad.","detail":"No such revision."}]}'), "HTTP 400: Bad. No such revision.; the API refuses the request: is `revision`"),
     (dict(kind="status", status=404), "no such path: is `api-url` right"),
     (dict(kind="status", status=429), "the account's rate limit is used up right now"),
     (dict(kind="status", status=500), "FAILED: HTTP 500"),

@@ -323,6 +323,9 @@ static void test_api_error_text(void **state)
          "Unauthorized: No such key."},
         {"{\"errors\":[{\"title\":\"a\\nb\\u001b\"}]}", "a?b?"},
         {"{\"errors\":[{\"detail\":\"only\"}]}", "only"},
+        /* Klaviyo's own for a key that it does not know: the same sentence twice. */
+        {"{\"errors\":[{\"title\":\"Incorrect key.\",\"detail\":\"Incorrect key.\"}]}", "Incorrect key."},
+        {"{\"errors\":[{\"title\":\"Invalid input.\",\"detail\":\"It is.\"}]}", "Invalid input. It is."},
         {"{\"errors\":[]}", ""},
         {"{\"errors\":{}}", ""},
         {"{\"errors\":[{\"title\":5,\"detail\":\"~\\u007f\\u00e9\"}]}", "~???"},
