@@ -24,6 +24,7 @@ struct http {
     struct loop *loop;
     CURLM *multi;
     uv_timer_t timer;
+    uv_idle_t soon; /* curl wants to go on at once */
     char *user_agent;
     struct http_transfer *transfers; /* doubly linked */
     bool closing;
@@ -62,7 +63,6 @@ struct http_transfer {
     struct curl_slist *headers;
     char *request_body;
     size_t request_len;
-    char *origin;
     bool by_hash; /* the server's authority is looked for in http->authorities */
     bool again;   /* and now in the file of all */
     http_done *done;
@@ -222,7 +222,6 @@ static void free_transfer(struct http_transfer *t)
     for (int i = 0; i < N_WANTED_HEADERS; i++)
         free(t->texts[i]);
     free(t->request_body);
-    free(t->origin);
     leave_spare(t);
     free(t);
 }
@@ -266,6 +265,26 @@ static enum http_error error_of(const struct http_transfer *t, CURLcode code)
     return code == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_TRANSPORT;
 }
 
+/* "scheme://host[:port]" of the request's URL, without credentials. */
+static char *origin_of(CURL *easy)
+{
+    CURLU *parts = curl_url();
+    char *url = NULL, *scheme = NULL, *host = NULL, *port = NULL, *origin = NULL;
+    if (parts && curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url &&
+        curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        curl_url_get(parts, CURLUPART_PORT, &port, 0);
+        if (asprintf(&origin, "%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "") < 0)
+            origin = NULL;
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parts);
+    return origin;
+}
+
 /* curl's own buffer may quote the URL; its fixed sentences and our origin cannot hold a secret. */
 static void describe(const struct http_transfer *t, enum http_error error, CURLcode code, char *out,
                      size_t size)
@@ -289,7 +308,9 @@ static void describe(const struct http_transfer *t, enum http_error error, CURLc
     case HTTP_TIMEOUT:
         break;
     }
-    snprintf(out, size, "%s: %s", t->origin, what);
+    char *origin = origin_of(t->easy);
+    snprintf(out, size, "%s: %s", origin ? origin : "the server", what);
+    free(origin);
 }
 
 /* The one call of done. t is out of the multi and of the list; it is freed here. */
@@ -392,18 +413,31 @@ static void on_timer(uv_timer_t *handle)
     act(handle->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* In the loop's next turn, which does not wait; by then curl may ask for it again. */
+static void on_soon(uv_idle_t *handle)
+{
+    uv_idle_stop(handle);
+    act(handle->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/*
+ * No timer of 0 ms: before libuv 1.48 one that is armed again in its own callback starves all sockets; and one of 1 ms
+ * puts the process to sleep before each request.
+ */
 static int on_curl_timer(CURLM *multi, long timeout, void *user)
 {
     struct http *http = user;
     (void)multi;
     if (http->closing)
         return 0;
-    if (timeout < 0)
-        uv_timer_stop(&http->timer);
+    if (timeout > 0)
+        uv_timer_start(&http->timer, on_timer, (uint64_t)timeout, 0);
     else
-        /* 1 ms instead of 0: before libuv 1.48 a 0 ms timer armed again in its own callback starves all
-         * sockets. */
-        uv_timer_start(&http->timer, on_timer, timeout > 0 ? (uint64_t)timeout : 1, 0);
+        uv_timer_stop(&http->timer);
+    if (timeout == 0)
+        uv_idle_start(&http->soon, on_soon);
+    else
+        uv_idle_stop(&http->soon);
     return 0;
 }
 
@@ -471,25 +505,6 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
 }
 
 /* ---- starting ---- */
-
-/* "scheme://host[:port]" without credentials, for error texts. */
-static char *origin_of(const char *url)
-{
-    CURLU *parts = curl_url();
-    char *scheme = NULL, *host = NULL, *port = NULL, *origin = NULL;
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-        curl_url_get(parts, CURLUPART_PORT, &port, 0);
-        if (asprintf(&origin, "%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "") < 0)
-            origin = NULL;
-    }
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(parts);
-    return origin;
-}
 
 static bool copy_headers(struct http_transfer *t, const char *const *lines)
 {
@@ -622,10 +637,9 @@ static struct http_transfer *new_transfer(struct http *http, const struct http_r
     t->max_header = request->max_header ? request->max_header : MAX_HEADER;
     t->keep_truncated = request->keep_truncated;
     t->began = monotonic_ms();
-    t->origin = origin_of(request->url);
     t->easy = curl_easy_init();
-    if (t->origin && t->easy && copy_body(t, request) && copy_headers(t, request->headers) &&
-        set_data(t, request) && set_limits(t, request) && set_safety(t, request) && set_client(t, request) &&
+    if (t->easy && copy_body(t, request) && copy_headers(t, request->headers) && set_data(t, request) &&
+        set_limits(t, request) && set_safety(t, request) && set_client(t, request) &&
         set_manners(t, request) && set_age(t))
         return t;
     free_transfer(t);
@@ -707,7 +721,8 @@ struct http *http_new(struct loop *loop, const char *user_agent)
     http->authorities = global ? find_authorities() : NULL;
     if (http->multi && set_up_multi(http)) {
         uv_timer_init(loop_uv(loop), &http->timer);
-        http->timer.data = http;
+        uv_idle_init(loop_uv(loop), &http->soon);
+        http->timer.data = http->soon.data = http;
         return http;
     }
     if (http->multi)
@@ -736,6 +751,7 @@ void http_close(struct http *http)
     curl_multi_cleanup(http->multi);
     http->multi = NULL;
     uv_close((uv_handle_t *)&http->timer, NULL);
+    uv_close((uv_handle_t *)&http->soon, NULL);
 }
 
 void http_free(struct http *http)
