@@ -178,8 +178,9 @@ static bool check_version(struct store *store)
     return migrate(store, version);
 }
 
-/* Pages that SQLite keeps in memory. All jobs are read once, and the writes are small: more would cost memory only. */
-#define CACHE_PAGES "128"
+/* Pages that SQLite keeps in memory, as many as it makes room for at once. All jobs are read once, and the writes are
+ * small: more would cost memory, and the time to make it. */
+#define CACHE_PAGES "20"
 
 static bool set_up(struct store *store)
 {

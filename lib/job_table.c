@@ -121,12 +121,18 @@ static bool grow(struct job_table *table, size_t room)
     return true;
 }
 
-bool job_table_reserve(struct job_table *table, size_t n)
+static bool make_room(struct job_table *table, size_t n)
 {
     size_t room = table->room;
     while (n > room / 8 * 7)
         room *= 2;
     return room == table->room || grow(table, room);
+}
+
+bool job_table_reserve(struct job_table *table, size_t n)
+{
+    record_pool_expect(&table->records, n * sizeof(struct known_job));
+    return make_room(table, n);
 }
 
 static bool make_active(struct job_table *table, struct known_job *job)
@@ -175,7 +181,7 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
 {
     size_t len = strlen(id);
     assert(len <= JOB_ID_MAX);
-    if (!job_table_reserve(table, table->n + 1))
+    if (!make_room(table, table->n + 1))
         return NULL;
     uint64_t hash = hash_of(table, id);
     size_t slot = slot_of(table, id, hash);

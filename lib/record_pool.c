@@ -42,6 +42,12 @@ static size_t next_size(const struct record_pool *pool)
     return size < LAST_BLOCK ? size : LAST_BLOCK;
 }
 
+void record_pool_expect(struct record_pool *pool, size_t bytes)
+{
+    if (bytes >= LAST_BLOCK)
+        pool->block_size = LAST_BLOCK;
+}
+
 static bool add_block(struct record_pool *pool)
 {
     size_t size = next_size(pool);

@@ -26,6 +26,9 @@ struct record_pool {
 /* All zero bytes; size at most RECORD_POOL_MAX (asserted). NULL without memory. */
 void *record_pool_take(struct record_pool *pool, size_t size);
 
+/* So many bytes will be taken soon: no use beginning with small blocks. */
+void record_pool_expect(struct record_pool *pool, size_t bytes);
+
 /* size: as it was taken. */
 void record_pool_give(struct record_pool *pool, void *record, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 /* Less is left alone: it may be memory that was in use before. */
-#define TOUCH_LEAST ((size_t)256 << 10)
+#define TOUCH_LEAST ((size_t)64 << 10)
 
 /* A huge page, where it is aligned so. */
 #define TOUCH_HUGE ((size_t)2 << 20)
