@@ -170,7 +170,7 @@ struct watch *watch_new(const struct watch_shared *shared, const struct config_a
         return NULL;
     }
     watch->shared = *shared;
-    watch->began = loop_now(shared->loop).mono;
+    watch->began = watch->last_commit = loop_now(shared->loop).mono;
     watch->account = account;
     watch->saved = true;
     if (!watch_read_key(account, &watch->key, why, why_size) || !fill(watch, place, of, why, why_size)) {

@@ -84,7 +84,7 @@ static bool load_waiting(void *user, int64_t seq, const char *job_id)
 #define MAX_LEDGER 4096
 /* A write of the ledger covers this part of the minute's share, and no more requests than that. */
 #define COVER_PART 12
-#define COVER_MOST 20
+#define COVER_MOST 64
 
 static bool load_ledger(struct store *store, int64_t watch, struct watcher *watcher, struct now now)
 {
