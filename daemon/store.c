@@ -9,8 +9,9 @@
 #include <time.h>
 
 /* Across boots only the wall clock is left, which may have been set: no more than this is believed to have
- * passed. */
-#define MAX_AWAY ((int64_t)31 * 86400000)
+ * passed. What is owed is then tried for longer and what is known kept for longer; believing a clock that is days
+ * ahead would give queued events up, forget history and call jobs stalled. */
+#define MAX_AWAY ((int64_t)10 * 60000)
 
 /* ---- errors, statements ---- */
 

@@ -52,7 +52,7 @@ void store_rollback(struct store *store);
 /*
  * The time line: the number to add to CLOCK_MONOTONIC (ms) so that times go on from what the last process
  * stored: by CLOCK_MONOTONIC itself within one boot (same boot_id), by the wall clock's difference, clamped
- * to 0 … 31 days, across boots. store_mark keeps the present point; call it within each transaction.
+ * to 0 … 10 minutes, across boots. store_mark keeps the present point; call it within each transaction.
  */
 int64_t store_timeline(struct store *store, const char *boot_id, int64_t monotonic_ms, wall_time wall);
 bool store_mark(struct store *store, struct now now);

@@ -6,6 +6,8 @@ import glob
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,38 @@ def test_a_clock_far_ahead_prunes_no_history(place: Place, acct: Any) -> None:
     for seconds in STEPS.values():
         clock.step(seconds)
         assert recorded() == before
+
+
+def another_boot(place: Place) -> None:
+    """From the next life on, CLOCK_MONOTONIC is not the one that the state's times were counted in."""
+    with closing(sqlite3.connect(place.state / "klv-jobwatch.db")) as db, db:
+        changed = db.execute("UPDATE notes SET text = 'boot-of-yesterday' || substr(text, instr(text, ' ')) WHERE key = 'time'")
+        assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_boot_with_a_clock_that_is_years_off(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver, years: int) -> None:
+    """As with a dead battery: no stall is told, nothing queued is given up, no history forgotten, nothing told twice."""
+    clock = Clock(place)
+    acct.add_job(DELETE, id="RUNS", status="processing", total=100, completed=1)
+    acct.add_job(DELETE, id="ENDS", status="processing", total=100, completed=1)
+    daemon = start(place, receiver, clock, alerts="stalled-after = 15m unreachable-after = 5m")
+    receiver.fault("status", times=1000)
+    acct.set("ENDS", status="complete", completed=100)
+    daemon.wait_line("job.completed .*ENDS")
+    assert daemon.stop() == 0
+    another_boot(place)
+    clock.step(years * 365 * DAY)
+    daemon = place.daemon(env=clock.env)
+    failed = len(receiver.deliveries)
+    wait_for(lambda: len(receiver.deliveries) >= failed + 4, what="the webhook is tried and refuses")
+    more_requests(sim, 10)
+    receiver.clear_faults()
+    wait_told(receiver, ("job.completed", "ENDS"))
+    assert sorted(kinds(receiver)) == ["job.completed", "watch.started"]
+    assert daemon.stop() == 0
+    recorded = [json.loads(line)["type"] for line in place.run("events", "--json", env=clock.env).stdout.splitlines()]
+    assert sorted(recorded) == ["job.completed", "watch.started"]
 
 
 @pytest.mark.parametrize("monotonic", [False, True], ids=["suspended", "paused-from-outside"])
