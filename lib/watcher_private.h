@@ -52,8 +52,9 @@ struct watcher {
     mono_time active_over; /* end of the last whole active sweep; before the first: our beginning */
     bool active_was_over;
     int64_t period;
-    bool behind;        /* the budget made it much longer than the interval */
-    bool full_was_over; /* at least one full sweep ended, for `once` */
+    mono_time throttled; /* when sweeps were last found too far apart for api.throttled */
+    bool behind;         /* the budget made it much longer than the interval */
+    bool full_was_over;  /* at least one full sweep ended, for `once` */
     bool full_was_whole;
     uint64_t requests;
 };

@@ -5,6 +5,9 @@
 
 /* Active sweeps that come less often than every so many intervals are behind. */
 #define BEHIND 2
+/* So long, in ms, the pace has to be right again until api.throttled is over: a share that is spent before the minute is
+ * over makes some sweeps of each minute prompt. */
+#define CALM 61000
 
 static bool in_progress(const struct watcher *watcher)
 {
@@ -301,11 +304,14 @@ bool watcher_check_throttled(struct dealing *dealing)
         return true;
     int64_t expected = in_progress(watcher) ? rules->interval : rules->idle_interval;
     int64_t period = mono_diff(dealing->now.mono, watcher->active_over);
-    if (watcher->starved && period / 3 > expected)
+    if (watcher->starved && period / 3 > expected) {
+        watcher->throttled = dealing->now.mono;
         return watcher_hold_condition(dealing, WATCH_THROTTLED, watcher->active_over,
                                       "the budget or the API's rate limit allows no more", period, 0);
+    }
+    bool calm = mono_diff(dealing->now.mono, watcher->throttled) > CALM;
     bool swept = !watcher->active.running;
-    if (!condition->on || !swept || period / 2 > expected)
+    if (!condition->on || !swept || !calm || period / 2 > expected)
         return true;
     return watcher_tell_condition(dealing, condition, condition_end(condition), EVENT_API_THROTTLED,
                                   PRIO_NOTICE, "over", period);
