@@ -57,6 +57,8 @@ enum plan_way plan_way(const struct plan_view *view)
 {
     size_t head = saved_by(view->looks_head * plan_pages_for_look(view->behind), view->head_pages_left);
     size_t full = saved_by(view->looks_left, view->full_pages_left);
+    if (view->walks)
+        return WAY_HEAD;
     if (head == 0 && full == 0)
         return WAY_LOOKS;
     return head >= full ? WAY_HEAD : WAY_FULL;
@@ -107,14 +109,15 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
 {
     enum plan_way way = plan_way(view);
     mono_time full = full_at(plan, view, now);
-    mono_time head = chain_at(view->head, way == WAY_HEAD ? now : plan->head_due, now);
+    mono_time head_due = view->walks ? plan->active_due : way == WAY_HEAD ? now : plan->head_due;
+    mono_time head = chain_at(view->head, head_due, now);
     mono_time active = chain_at(view->active, plan->active_due, now);
     uint32_t turn = view->first_full ? PLAN_FIRST_TURN : PLAN_FULL_TURN;
     bool active_goes_on = view->active == CHAIN_READY;
     /* Where the budget binds, what comes first goes on first: nothing of less worth pushes in while a request is on its
      * way. */
     bool scarce = view->budget_full_at.ms > now.ms;
-    bool active_waits = active_goes_on || (scarce && is_asking(view, way));
+    bool active_waits = active_goes_on || view->walks || (scarce && is_asking(view, way));
     bool spare = view->active == CHAIN_IDLE && plan->active_due.ms > now.ms;
     mono_time spare_at = spare ? view->budget_at : view->budget_full_at;
     bool head_first = way == WAY_HEAD && looks_alone(view, way) > view->head_pages_left;

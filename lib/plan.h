@@ -50,6 +50,7 @@ struct plan_view {
     size_t head_pages_left;
     size_t looks_in_flight;
     bool behind;            /* the budget stretches the interval to much more than it should be */
+    bool walks;             /* a head sweep takes the place of the active sweep */
     bool first_full;        /* no full sweep was ever whole: nothing is known before it is */
     size_t full_pages_left; /* about how many pages the running (or next) full sweep has left; 0: not known */
 };

@@ -133,6 +133,7 @@ static struct plan_view plan_view(const struct watcher *watcher, mono_time now)
         .looks_head = watcher->looks_head,
         .head_pages_left = watcher->head_depth,
         .behind = watcher->behind,
+        .walks = watcher->walking,
         .first_full = !watcher->state.has_baseline,
         .full_pages_left = watcher->state.full_pages,
     };

@@ -91,8 +91,10 @@ bool watcher_apply_job(struct dealing *dealing, const struct job *seen, enum sou
         .now = dealing->now.mono,
     };
     struct diff diff;
+    size_t active = job_table_active_count(watcher->table);
     if (!job_diff(watcher->table, seen, &context, &diff))
         return false;
+    watcher->ends += job_table_active_count(watcher->table) < active;
     for (size_t i = 0; i < diff.n; i++) {
         if (!watcher_tell_change(dealing, diff.job, &diff.changes[i], &diff, dealing->alone ? seen : NULL))
             return false;

@@ -40,6 +40,8 @@ struct watcher {
     int64_t head_span;     /* ms of creations on one page of the list, newest first; 0 unknown */
     wall_time head_newest; /* the newest job's creation */
     mono_time head_read;   /* when that was seen */
+    bool walking;          /* active sweeps are made as walks, see watcher_head.c */
+    size_t ends; /* jobs in progress that were found ended since the last active sweep or walk was over */
     uint32_t active_pages; /* of the last whole active sweep */
     struct watcher_state state;
     bool state_changed;
@@ -98,10 +100,20 @@ bool watcher_queue_looks(struct watcher *watcher, mono_time now);
 void watcher_count_looks(struct watcher *watcher, mono_time now);
 /* The next queued job that still wants a look, of those that no list is to answer; NULL when none does. */
 char *watcher_pop_look(struct watcher *watcher, enum plan_way way, mono_time now);
+
+/* watcher_head.c: how deep head sweeps go, and when they take the place of active ones. */
+/* Jobs that any list answers: they left the active sweeps, and no list that should have shown them lacked them yet. */
+bool watcher_is_left_only(const struct known_job *job);
+/* Whether the sweep, if it is running, shows the job still. */
+bool watcher_is_ahead(const struct sweep *sweep, const struct known_job *job);
+/* How deep a head sweep that begins now, or goes on, should go. */
+void watcher_judge_depth(struct watcher *watcher, mono_time now);
+/* An active sweep or walk is over: whether the next one is a walk. */
+void watcher_choose_walk(struct watcher *watcher, mono_time now);
 /* How many jobs are created in the time that one page spans, from a page of a list that is newest first. */
 void watcher_measure_list(struct watcher *watcher, const struct sweep *sweep, const struct page *page,
                           mono_time now);
-/* Whether the page behind this one of a head sweep answers more looks than it costs. */
+/* Whether the page behind this one of a head sweep shows more than it costs. */
 bool watcher_head_goes_on(struct watcher *watcher, const struct sweep *sweep, const struct page *page,
                           mono_time now);
 

@@ -120,18 +120,21 @@ static mono_time reckoned_beginning(const struct watcher *watcher, const struct 
     return mono_add(sweep->began, -(lead < most ? lead : most));
 }
 
+/* An active sweep is over, or the walk that was made in its place. */
 static bool end_active(struct dealing *dealing, const struct sweep *sweep)
 {
     struct watcher *watcher = dealing->watcher;
-    if (sweep_is_consistent(sweep))
+    if (sweep->kind == SWEEP_ACTIVE && sweep_is_consistent(sweep))
         job_diff_active_end(watcher->table, sweep->tick);
     bool fine = watcher_check_throttled(dealing);
     note_active_over(watcher, dealing->now.mono);
-    watcher->active_pages = sweep->pages;
+    if (sweep->kind == SWEEP_ACTIVE)
+        watcher->active_pages = sweep->pages;
     plan_active_over(&watcher->plan, reckoned_beginning(watcher, sweep, dealing->now.mono), dealing->now.mono,
                      in_progress(watcher));
     watcher->behind = watcher->starved && watcher->period / BEHIND > watcher->plan.rules.interval;
     watcher->starved = false;
+    watcher_choose_walk(watcher, dealing->now.mono);
     return fine && check_capacity(dealing) && tell_stalled(dealing, sweep->tick);
 }
 
@@ -170,6 +173,7 @@ static bool check_schema(struct dealing *dealing, const struct sweep *sweep, con
 static bool end_whole(struct dealing *dealing, struct sweep *sweep, const char *page_why)
 {
     struct watcher *watcher = dealing->watcher;
+    bool is_walk = sweep->kind == SWEEP_HEAD && watcher->walking;
     bool fine = true;
     switch (sweep->kind) {
     case SWEEP_ACTIVE:
@@ -180,9 +184,12 @@ static bool end_whole(struct dealing *dealing, struct sweep *sweep, const char *
         break;
     case SWEEP_HEAD:
         plan_head_over(&watcher->plan, sweep->began, dealing->now.mono, in_progress(watcher));
+        if (!sweep->newest_first)
+            watcher->head_span = 0;
+        fine = !is_walk || end_active(dealing, sweep);
         break;
     }
-    if (sweep->kind != SWEEP_HEAD) {
+    if (sweep->kind != SWEEP_HEAD || is_walk) {
         watcher->state.last_good = dealing->now.wall;
         watcher->state_changed = true;
     }
@@ -199,6 +206,7 @@ bool watcher_break(struct dealing *dealing, struct sweep *sweep)
         plan_active_over(&watcher->plan, sweep->began, now, in_progress(watcher));
         break;
     case SWEEP_HEAD:
+        watcher->walking = false;
         plan_head_over(&watcher->plan, sweep->began, now, in_progress(watcher));
         break;
     case SWEEP_FULL:
@@ -310,7 +318,7 @@ bool watcher_check_throttled(struct dealing *dealing)
                                       "the budget or the API's rate limit allows no more", period, 0);
     }
     bool calm = mono_diff(dealing->now.mono, watcher->throttled) > CALM;
-    bool swept = !watcher->active.running;
+    bool swept = !watcher->active.running && !watcher->walking;
     if (!condition->on || !swept || !calm || period / 2 > expected)
         return true;
     return watcher_tell_condition(dealing, condition, condition_end(condition), EVENT_API_THROTTLED,

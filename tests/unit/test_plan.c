@@ -164,6 +164,27 @@ static void test_behind_the_list_is_worth_more(void **state)
     assert_int_equal(plan_way(&view), WAY_LOOKS);
 }
 
+/* A walk begins when the active sweep would, and in its place. */
+static void test_a_walk_takes_the_place_of_the_active_sweep(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    struct plan_view view = {.walks = true, .behind = true};
+    assert_int_equal(plan_way(&view), WAY_HEAD);
+    struct plan_step step = next(&plan, view, 20);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_int_equal(step.at.ms, 10000);
+    assert_int_equal(next(&plan, view, 10000).action, PLAN_HEAD);
+    /* It goes on at once, and no active sweep beside it. */
+    plan_active_over(&plan, (mono_time){10000}, (mono_time){10010}, true);
+    view.head = CHAIN_READY;
+    assert_int_equal(next(&plan, view, 10020).action, PLAN_HEAD);
+    view.head = CHAIN_WAITING;
+    assert_int_equal(next(&plan, view, 20010).action, PLAN_WAIT);
+}
+
 /* While the budget binds, an active sweep that is due does not push in behind what left, nor do errors and head pages
  * behind an active sweep, only because a request is on its way. */
 static void test_a_scarce_budget_is_spent_in_order(void **state)
@@ -269,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_sweep),
         cmocka_unit_test(test_many_left_jobs_are_answered_by_a_part_of_the_list),
         cmocka_unit_test(test_behind_the_list_is_worth_more),
+        cmocka_unit_test(test_a_walk_takes_the_place_of_the_active_sweep),
         cmocka_unit_test(test_a_scarce_budget_is_spent_in_order),
         cmocka_unit_test(test_errors_alone_come_behind_news),
         cmocka_unit_test(test_the_first_full_sweep_is_worth_more),

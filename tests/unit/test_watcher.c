@@ -283,6 +283,142 @@ static void test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next(v
     tear_down(&bench);
 }
 
+/* A server of SHOP_JOBS jobs, J0 the newest, four on a page; each ends at its time. */
+#define SHOP_JOBS 48
+
+struct shop {
+    struct bench bench;
+    struct family family;
+    int64_t ends[SHOP_JOBS];
+    bool shuffled;    /* the sorted list is not */
+    char asked[2000]; /* a letter a request: active, full, head or look */
+};
+
+static const char *state_of(const struct shop *shop, int i)
+{
+    return shop->bench.now >= shop->ends[i] ? "complete" : "processing";
+}
+
+static const char *shop_list(const struct shop *shop, int from, int to, bool active, bool shuffled)
+{
+    static char text[8000];
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"data\":[");
+    for (int k = from; k < to; k++) {
+        int i = shuffled && k % 4 == 1 ? k + 1 : shuffled && k % 4 == 2 ? k - 1 : k;
+        if (active && strcmp(state_of(shop, i), "complete") == 0)
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s{\"type\":\"" TYPE "\",\"id\":\"J%d\",\"attributes\":{\"status\":\"%s\","
+                                 "\"total_count\":9,\"created_at\":\"1970-01-01T00:%02d:00Z\"}}",
+                                 text[used - 1] == '[' ? "" : ",", i, state_of(shop, i), 50 - i);
+    }
+    if (!active && to < SHOP_JOBS)
+        snprintf(text + used, sizeof text - used, "],\"links\":{\"next\":\"/x?page[cursor]=%d\"}}", to);
+    else
+        snprintf(text + used, sizeof text - used, "]}");
+    return text;
+}
+
+static void shop_answer(struct shop *shop, const char *url)
+{
+    const char *cursor = strstr(url, "cursor%5D=");
+    int from = cursor ? atoi(cursor + strlen("cursor%5D=")) : 0;
+    bool sorted = strstr(url, "sort=") != NULL, look = url[0] == '/', active = strstr(url, "filter=") != NULL;
+    size_t n = strlen(shop->asked);
+    assert_true(n + 1 < sizeof shop->asked);
+    shop->asked[n] = look ? 'l' : active ? 'a' : sorted ? 'h' : 'f';
+    if (look)
+        answer(&shop->bench, 200, one(url + 1, state_of(shop, atoi(url + 2)), 1, 0));
+    else if (active)
+        answer(&shop->bench, 200, strstr(url, "queued") ? EMPTY : shop_list(shop, 0, SHOP_JOBS, true, false));
+    else
+        answer(&shop->bench, 200, shop_list(shop, from, from + 4, false, sorted && shop->shuffled));
+}
+
+static void shop_until(struct shop *shop, int64_t until)
+{
+    shop->asked[0] = '\0';
+    memset(shop->asked, 0, sizeof shop->asked);
+    for (; shop->bench.now < until; shop->bench.now += 1000) {
+        for (const char *url; strcmp(url = ask(&shop->bench), "wait") != 0;)
+            shop_answer(shop, url);
+    }
+}
+
+static void shop_end(struct shop *shop, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        shop->ends[i] = shop->bench.now;
+}
+
+/* A share of six a minute, and sixteen jobs that ended: found gone by an active sweep, told by the list. */
+static void shop_open(struct shop *shop)
+{
+    struct budget_limits scarce = {100, 6, 0.5};
+    *shop = (struct shop){.family = family};
+    shop->family.sort = "-created_at";
+    set_up_family(&shop->bench, "main", &shop->family);
+    assert_true(budget_set_limits(watcher_budget(shop->bench.watcher), &scarce));
+    shop->bench.now = 3000000;
+    for (int i = 0; i < SHOP_JOBS; i++)
+        shop->ends[i] = INT64_MAX;
+    shop_until(shop, 3600000);
+    expect_told(&shop->bench, "api.throttled watch.started");
+    shop_end(shop, 0, 16);
+}
+
+static size_t told_ends(struct shop *shop)
+{
+    size_t n = 0;
+    for (const char *p = shop->bench.told; (p = strstr(p, "job.completed")) != NULL; p++)
+        n++;
+    shop->bench.told[0] = '\0';
+    return n;
+}
+
+/* Where more jobs end than the share allows looks, the list is walked instead of the active sweep, as long as so many
+ * end. */
+static void test_walks_take_the_place_of_active_sweeps(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_open(&shop);
+    shop_until(&shop, shop.bench.now + 90000);
+    assert_int_equal(told_ends(&shop), 16);
+    for (int i = 16; i < 34; i += 9) {
+        shop_end(&shop, i, i + 9);
+        shop_until(&shop, shop.bench.now + 150000);
+        assert_int_equal(told_ends(&shop), 9);
+        assert_non_null(strstr(shop.asked, "hhh"));
+        assert_null(strchr(shop.asked, 'l'));
+    }
+    assert_null(strchr(shop.asked, 'a'));
+    shop_until(&shop, shop.bench.now + 600000);
+    assert_non_null(strstr(shop.asked, "aa"));
+    shop_end(&shop, 34, 36);
+    shop_until(&shop, shop.bench.now + 180000);
+    assert_int_equal(told_ends(&shop), 2);
+    assert_null(strchr(shop.asked, 'h'));
+    tear_down(&shop.bench);
+}
+
+/* A list that is not newest first after all is not walked again. */
+static void test_a_list_out_of_order_is_not_walked(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_open(&shop);
+    shop_until(&shop, shop.bench.now + 90000);
+    told_ends(&shop);
+    shop.shuffled = true;
+    shop_end(&shop, 16, 30);
+    shop_until(&shop, shop.bench.now + 600000);
+    assert_int_equal(told_ends(&shop), 14);
+    assert_non_null(strstr(shop.asked, "aa"));
+    assert_null(strstr(shop.asked, "hhh"));
+    tear_down(&shop.bench);
+}
+
 /* Sweeps that see the same jobs side by side are not taken for a list that goes on without anything new. */
 static void test_sweeps_do_not_make_each_other_stale(void **state)
 {
@@ -677,6 +813,8 @@ int main(void)
         cmocka_unit_test(test_a_job_that_left_is_looked_at),
         cmocka_unit_test(test_many_that_left_are_answered_by_the_list),
         cmocka_unit_test(test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next),
+        cmocka_unit_test(test_walks_take_the_place_of_active_sweeps),
+        cmocka_unit_test(test_a_list_out_of_order_is_not_walked),
         cmocka_unit_test(test_sweeps_do_not_make_each_other_stale),
         cmocka_unit_test(test_a_slow_sweep_survives_an_error),
         cmocka_unit_test(test_errors_that_nobody_waits_for_are_not_asked_for),
