@@ -261,15 +261,27 @@ static mono_time blocked_until(const struct budget *budget)
     return mono_max(budget->blocked_until, budget->window.hold);
 }
 
+/* The first time from `at` on that is so near the end of the server's window that what others use shows. */
+static mono_time when_it_shows(const struct server_window *w, mono_time at)
+{
+    int64_t elapsed = (mono_diff(at, w->ends) % MINUTE + MINUTE) % MINUTE;
+    return elapsed < SURE_ELAPSED ? mono_add(at, SURE_ELAPSED - elapsed) : at;
+}
+
 /*
  * What others leave is spent evenly when it is less than half of the share: all at once it would be spent at the same
- * seconds of each window, and its end, which tells best how much others use, would never be seen.
+ * seconds of each window, and its end, which tells best how much others use, would never be seen. When it is so little
+ * that it may miss that end even so, it waits for it once.
  */
 static mono_time yielding_at(const struct budget *budget, uint32_t steady, mono_time now)
 {
-    bool known = budget->window.known && !budget->window.first && is_heard(budget, now);
-    bool yields = known && steady * 2 < budget->limits.steady * budget->share;
-    return yields ? mono_add(budget->spent, MINUTE / steady) : (mono_time){INT64_MIN};
+    const struct server_window *w = &budget->window;
+    bool known = w->known && !w->first && is_heard(budget, now);
+    if (!known || steady * 2 >= budget->limits.steady * budget->share)
+        return (mono_time){INT64_MIN};
+    mono_time at = mono_add(budget->spent, MINUTE / steady);
+    bool misses = MINUTE / steady > MINUTE - SURE_ELAPSED;
+    return misses && !w->sure ? when_it_shows(w, at) : at;
 }
 
 mono_time budget_when(const struct budget *budget, mono_time now)

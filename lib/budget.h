@@ -12,10 +12,12 @@
  * answers give back a twentieth of the configured share, at least one request. While RateLimit-Remaining, what
  * we spent ourselves in that window added, is below yield_below of the limit, others are busy: the share is
  * cut in proportion, to what they leave but for a margin of the limit, of which half is ours even so: what they used
- * is known only about, because the seconds of RateLimit-Reset are whole; before anything can be known of them, which is until the first answer and in the first
- * seconds of the first window, to the least. When it says that nothing is left, or only the last few beside busy others, all waits for
- * RateLimit-Reset. A 429 blocks for its Retry-After, without one for 1 s, doubling up to 60 s while they go
- * on; either at least 1 s and at most BUDGET_MAX_RETRY_AFTER. Headers that contradict themselves are ignored.
+ * is known only about, because the seconds of RateLimit-Reset are whole, and best near the end of a window, so that what
+ * little is left is spent there. Before anything can be known of them, which is until the first answer and in the first
+ * seconds of the first window, it is cut to the least. When it says that nothing is left, or only the last few beside
+ * busy others, all waits for RateLimit-Reset. A 429 blocks for its Retry-After, without one for 1 s, doubling up to 60 s
+ * while they go on; either at least 1 s and at most BUDGET_MAX_RETRY_AFTER. Headers that contradict themselves are
+ * ignored.
  */
 #ifndef JOBWATCH_BUDGET_H
 #define JOBWATCH_BUDGET_H

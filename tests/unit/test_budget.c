@@ -287,6 +287,29 @@ static void test_the_little_that_others_leave(void **state)
     budget_free(budget);
 }
 
+/* A small account of which others take 98%, then 95%: one request a minute early in each window would not find out for an
+ * hour that there is room for more. */
+static void test_the_little_that_is_left_is_found(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(5, 75);
+    int64_t window = -1;
+    int sent = 0, late = 0;
+    for (int64_t at = 4000; at < 30 * MINUTE; at += 100) {
+        int64_t into = at % MINUTE, others = 1 + (at < 12 * MINUTE ? 147 : 143) * into / MINUTE;
+        if (when(budget, at) > at)
+            continue;
+        sent = at / MINUTE == window ? sent + 1 : 1;
+        window = at / MINUTE;
+        late += at >= 15 * MINUTE;
+        budget_spend(budget, (mono_time){at});
+        struct rate_headers rate = {150, 150 - others - sent, (MINUTE - into + 999) / 1000, -1};
+        budget_done(budget, (mono_time){at + 200}, 200, &rate);
+    }
+    assert_in_range(late, 25, 60);
+    budget_free(budget);
+}
+
 /* What busy others leave is not sent all at once. */
 static void test_what_is_left_is_spent_evenly(void **state)
 {
@@ -506,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_no_yielding_to_ourselves),
         cmocka_unit_test(test_a_hint_that_was_overtaken),
         cmocka_unit_test(test_the_little_that_others_leave),
+        cmocka_unit_test(test_the_little_that_is_left_is_found),
         cmocka_unit_test(test_what_is_left_is_spent_evenly),
         cmocka_unit_test(test_the_last_quarter_is_spent_evenly),
         cmocka_unit_test(test_nonsense_hints),
