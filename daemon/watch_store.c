@@ -13,12 +13,9 @@ struct loading {
 static bool load_job(void *user, const struct stored_job *stored)
 {
     struct job_table *table = watcher_table(((struct loading *)user)->watcher);
-    size_t known = job_table_count(table);
-    struct known_job *job = job_table_add(table, stored->id);
+    struct known_job *job = job_table_load(table, stored->id);
     if (!job)
         return false;
-    if (job_table_count(table) == known)
-        return true; /* only in a damaged file: the first counts */
     job = job_table_set_status(table, job, stored->status, stored->status_word);
     if (!job)
         return false;
@@ -96,14 +93,21 @@ static bool load_ledger(struct store *store, int64_t watch, struct watcher *watc
     return fine;
 }
 
+static bool load_jobs(const struct watch_rows *rows, struct store *store, struct loading *loading)
+{
+    struct job_table *table = watcher_table(loading->watcher);
+    bool fine =
+        job_table_reserve(table, loading->listed) && store_jobs_load(store, rows->row.id, load_job, loading);
+    job_table_loaded(table);
+    return fine;
+}
+
 bool watch_rows_load(struct watch_rows *rows, struct store *store, const char *account, const char *family,
                      struct watcher *watcher, struct now now)
 {
     struct loading loading = {.watcher = watcher};
     if (!store_watch_get(store, account, family, &rows->row) ||
-        !store_pages_load(store, rows->row.id, load_page, &loading) ||
-        !job_table_reserve(watcher_table(watcher), loading.listed) ||
-        !store_jobs_load(store, rows->row.id, load_job, &loading) ||
+        !store_pages_load(store, rows->row.id, load_page, &loading) || !load_jobs(rows, store, &loading) ||
         !store_conditions_load(store, account, family, load_condition, &loading) ||
         !store_events_waiting(store, account, family, load_waiting, &loading) ||
         !load_ledger(store, rows->row.id, watcher, now))

@@ -20,13 +20,15 @@
 struct job_table {
     struct known_job **slots; /* and behind them, in the same block, the tags */
     uint8_t *tags;            /* NO_TAG: the slot is empty */
-    size_t room;              /* a power of two, at most seven eighths full */
+    size_t room;              /* less than 2^32, at most seven eighths full */
     size_t n;
     struct known_job **active;
     size_t n_active;
     size_t room_active;
     struct record_pool records;
     struct known_pages pages;
+    struct known_job *late; /* the last one loaded, in no slot yet */
+    uint64_t late_hash;
     uint64_t seed;
     uint32_t tick;
 };
@@ -73,7 +75,12 @@ static uint64_t hash_of(const struct job_table *table, const char *id)
 
 static size_t home_of(const struct job_table *table, uint64_t hash)
 {
-    return (size_t)hash & (table->room - 1);
+    return (size_t)((hash & UINT32_MAX) * table->room >> 32);
+}
+
+static size_t next_slot(const struct job_table *table, size_t slot)
+{
+    return slot + 1 < table->room ? slot + 1 : 0;
 }
 
 /* Of bits that the home does not have. */
@@ -88,7 +95,7 @@ static size_t slot_of(const struct job_table *table, const char *id, uint64_t ha
     size_t i = home_of(table, hash);
     uint8_t tag = tag_of(hash);
     while (table->tags[i] != NO_TAG && (table->tags[i] != tag || strcmp(table->slots[i]->id, id) != 0))
-        i = (i + 1) & (table->room - 1);
+        i = next_slot(table, i);
     return i;
 }
 
@@ -100,11 +107,12 @@ static void fill_slot(struct job_table *table, size_t slot, struct known_job *jo
 
 struct known_job *job_table_find(const struct job_table *table, const char *id)
 {
+    assert(!table->late);
     size_t slot = slot_of(table, id, hash_of(table, id));
     return table->tags[slot] == NO_TAG ? NULL : table->slots[slot];
 }
 
-/* room: a power of two, more than there is. */
+/* room: more than there is. */
 static bool grow(struct job_table *table, size_t room)
 {
     struct known_job **old = table->slots;
@@ -125,14 +133,14 @@ static bool make_room(struct job_table *table, size_t n)
 {
     size_t room = table->room;
     while (n > room / 8 * 7)
-        room *= 2;
+        room += room / 2;
     return room == table->room || grow(table, room);
 }
 
 bool job_table_reserve(struct job_table *table, size_t n)
 {
     record_pool_expect(&table->records, n * sizeof(struct known_job));
-    return make_room(table, n);
+    return n <= table->room / 8 * 7 || grow(table, n + n / 3);
 }
 
 static bool make_active(struct job_table *table, struct known_job *job)
@@ -177,16 +185,10 @@ static size_t word_room(struct known_job *job)
     return job->status == JOB_OTHER ? strlen(word_of(job)) + 1 : 0;
 }
 
-struct known_job *job_table_add(struct job_table *table, const char *id)
+/* A record that is in no slot yet. */
+static struct known_job *make_record(struct job_table *table, const char *id, size_t len)
 {
-    size_t len = strlen(id);
     assert(len <= JOB_ID_MAX);
-    if (!make_room(table, table->n + 1))
-        return NULL;
-    uint64_t hash = hash_of(table, id);
-    size_t slot = slot_of(table, id, hash);
-    if (table->tags[slot] != NO_TAG)
-        return table->slots[slot];
     struct known_job *job = record_pool_take(&table->records, record_size(len, 0));
     if (!job)
         return NULL;
@@ -196,22 +198,77 @@ struct known_job *job_table_add(struct job_table *table, const char *id)
     job->created_at = job->completed_at = job->expires_at = WALL_NONE;
     job->gone_at = MONO_NEVER;
     job->active_place = NOT_ACTIVE;
-    if (!make_active(table, job)) {
-        record_pool_give(&table->records, job, record_size(len, 0));
-        return NULL;
+    if (make_active(table, job)) {
+        table->n++;
+        return job;
     }
-    fill_slot(table, slot, job, tag_of(hash));
-    table->n++;
+    record_pool_give(&table->records, job, record_size(len, 0));
+    return NULL;
+}
+
+/* One that is in no slot any more. */
+static void drop_record(struct job_table *table, struct known_job *job)
+{
+    make_inactive(table, job);
+    known_pages_leave(&table->pages, job->page);
+    table->n--;
+    record_pool_give(&table->records, job, record_size(strlen(job->id), word_room(job)));
+}
+
+struct known_job *job_table_add(struct job_table *table, const char *id)
+{
+    assert(!table->late);
+    if (!make_room(table, table->n + 1))
+        return NULL;
+    uint64_t hash = hash_of(table, id);
+    size_t slot = slot_of(table, id, hash);
+    if (table->tags[slot] != NO_TAG)
+        return table->slots[slot];
+    struct known_job *job = make_record(table, id, strlen(id));
+    if (job)
+        fill_slot(table, slot, job, tag_of(hash));
     return job;
+}
+
+void job_table_loaded(struct job_table *table)
+{
+    struct known_job *job = table->late;
+    if (!job)
+        return;
+    table->late = NULL;
+    size_t slot = slot_of(table, job->id, table->late_hash);
+    if (table->tags[slot] == NO_TAG)
+        fill_slot(table, slot, job, tag_of(table->late_hash));
+    else
+        drop_record(table, job);
+}
+
+/* With a million jobs the slot is in no cache: it is on its way here while the next row is read. */
+struct known_job *job_table_load(struct job_table *table, const char *id)
+{
+    job_table_loaded(table);
+    if (!make_room(table, table->n + 1))
+        return NULL;
+    uint64_t hash = hash_of(table, id);
+    __builtin_prefetch(&table->tags[home_of(table, hash)], 1);
+    __builtin_prefetch(&table->slots[home_of(table, hash)], 1);
+    table->late = make_record(table, id, strlen(id));
+    table->late_hash = hash;
+    return table->late;
+}
+
+/* Slots from one to another, onwards. */
+static size_t distance(const struct job_table *table, size_t from, size_t to)
+{
+    return to >= from ? to - from : to + table->room - from;
 }
 
 /* Those behind the gap that would not be found any more move up (Knuth, volume 3, section 6.4, algorithm R). */
 static void close_gap(struct job_table *table, size_t gap)
 {
-    size_t mask = table->room - 1;
-    for (size_t i = (gap + 1) & mask; table->slots[i]; i = (i + 1) & mask) {
+    for (size_t i = next_slot(table, gap); table->slots[i]; i = next_slot(table, i)) {
         size_t home = home_of(table, hash_of(table, table->slots[i]->id));
-        if (((i - home) & mask) < ((i - gap) & mask))
+        if (distance(table, home, i) < distance(table, gap, i))
             continue;
         fill_slot(table, gap, table->slots[i], table->tags[i]);
         fill_slot(table, i, NULL, NO_TAG);
@@ -223,13 +280,10 @@ void job_table_remove(struct job_table *table, struct known_job *job)
 {
     size_t slot = slot_of(table, job->id, hash_of(table, job->id));
     assert(table->slots[slot] == job);
-    make_inactive(table, job);
     known_pages_change(&table->pages, job->page);
-    known_pages_leave(&table->pages, job->page);
     fill_slot(table, slot, NULL, NO_TAG);
-    table->n--;
     close_gap(table, slot);
-    record_pool_give(&table->records, job, record_size(strlen(job->id), word_room(job)));
+    drop_record(table, job);
 }
 
 /* Give the record room for another status word; everything that points to it follows. */
@@ -242,7 +296,10 @@ static struct known_job *make_word_room(struct job_table *table, struct known_jo
     if (!moved)
         return NULL;
     memcpy(moved, job, record_size(len, 0));
-    table->slots[slot_of(table, job->id, hash_of(table, job->id))] = moved;
+    if (table->late == job)
+        table->late = moved;
+    else
+        table->slots[slot_of(table, job->id, hash_of(table, job->id))] = moved;
     record_pool_give(&table->records, job, old);
     if (moved->active_place != NOT_ACTIVE)
         table->active[moved->active_place] = moved;

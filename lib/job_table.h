@@ -75,6 +75,14 @@ struct known_job *job_table_find(const struct job_table *table, const char *id);
  */
 struct known_job *job_table_add(struct job_table *table, const char *id);
 
+/*
+ * The same for rows that are read one after the other, each of an id of its own: it is found only once all are there,
+ * after job_table_loaded; one whose id was there already is dropped again then. Until then nothing else but
+ * job_table_set_status may be asked of the table, of the last one.
+ */
+struct known_job *job_table_load(struct job_table *table, const char *id);
+void job_table_loaded(struct job_table *table);
+
 /* Room for so many in all, so that adding them does not have to make it again and again. False without memory. */
 bool job_table_reserve(struct job_table *table, size_t n);
 
