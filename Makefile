@@ -215,6 +215,11 @@ bench-scale: deps deps-bench ## a million jobs, 500 accounts, how soon a change 
 	$(MAKE) all
 	$(PYTHON) tests/bench/scale.py $(PROGRAM) $(SCALE_ARGS)
 
+.PHONY: bench-http2
+bench-http2: deps deps-bench ## the same lists by HTTP/1.1 and by HTTP/2: CPU, memory, time, connections
+	$(MAKE) all
+	$(PYTHON) tests/bench/http2.py $(PROGRAM) $(BENCH_ARGS)
+
 .PHONY: bench-gate
 bench-gate: deps-bench ## whether the core needs more instructions than tests/bench/core.txt says
 	$(MAKE) $(CORE_BENCH)

@@ -89,7 +89,7 @@ def in_own_mounts() -> None:
         os.execvp("unshare", ["unshare", "--mount", *user, sys.executable, *sys.argv])
 
 
-def write_pages(folder: Path, shape: Shape) -> int:
+def write_pages(folder: Path, shape: Shape, family: str = FAMILY) -> int:
     """Writes the pages as folder/NNNNNNN.json; returns how many."""
     folder.mkdir(parents=True)
     pages = (shape.jobs + PAGE - 1) // PAGE
@@ -97,7 +97,7 @@ def write_pages(folder: Path, shape: Shape) -> int:
         rows = ",".join(job(n, shape) for n in range(page * PAGE, min((page + 1) * PAGE, shape.jobs)))
         link = f'"{ORIGIN}{PATH}?page%5Bcursor%5D={cursor(page + 1)}"' if page + 1 < pages else "null"
         text = f'{{"data":[{rows}],"links":{{"self":"{ORIGIN}{PATH}","next":{link},"prev":null}}}}'
-        (folder / f"{page:07d}.json").write_text(text)
+        (folder / f"{page:07d}.json").write_text(text.replace(FAMILY, family))
     return pages
 
 
@@ -146,11 +146,12 @@ SERVER = """
         listen 127.0.0.1:{port}{tls};
         root {root};
         location ~ ^/api/(?<family>[a-z-]+-job)s$ {{ rewrite ^ {rule} break; }}
+        location = /accepted {{ stub_status; }}
         location / {{ return 404; }}
     }}
 """
-ONE_FAMILY, ALL_FAMILIES = "/$page.json", "/$family/$list.json"
-TLS = """ ssl http2;
+ONE_FAMILY, PAGES_OF_FAMILIES, ALL_FAMILIES = "/$page.json", "/$family/$page.json", "/$family/$list.json"
+TLS = """ ssl{http2};
         ssl_certificate {chain};
         ssl_certificate_key {key}"""
 
@@ -161,14 +162,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _rule_of(root: Path) -> str:
+    if not (root / FAMILY).is_dir():
+        return ONE_FAMILY
+    return ALL_FAMILIES if (root / FAMILY / "all.json").exists() else PAGES_OF_FAMILIES
+
+
 class Nginx:
-    """Serves each named folder of pages from a port of its own, by HTTP and by TLS."""
+    """Serves each named folder of pages from ports of its own: NAME by HTTP, NAME+tls by HTTP/2 and NAME+tls1 by HTTP/1.1 over TLS."""
 
     def __init__(self, roots: dict[str, Path]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="klv-bench-nginx-")
         self.place = Path(self._folder.name)
         self.certificates = Certificates()
         self.ports: dict[str, int] = {}
+        self.asked = 0
         for _ in range(5):  # a port may be taken between our look and nginx's
             if self._start(roots):
                 return
@@ -178,9 +186,10 @@ class Nginx:
         chain, key = self.certificates.files()
         blocks = []
         for name, root in roots.items():
-            for suffix, tls in (("", ""), ("+tls", TLS.format(chain=chain, key=key))):
+            kinds = {"": "", "+tls": TLS.format(chain=chain, key=key, http2=" http2"), "+tls1": TLS.format(chain=chain, key=key, http2="")}
+            rule = _rule_of(root)
+            for suffix, tls in kinds.items():
                 port = self.ports[name + suffix] = _free_port()
-                rule = ALL_FAMILIES if (root / FAMILY).is_dir() else ONE_FAMILY
                 blocks.append(SERVER.format(port=port, tls=tls, root=root, rule=rule))
         config = self.place / "nginx.conf"
         user = "user root root;" if os.geteuid() == 0 else ""
@@ -202,9 +211,16 @@ class Nginx:
         return False
 
     def url(self, name: str) -> str:
-        if name.endswith("+tls"):
+        if "+tls" in name:
             return f"https://127.0.0.1:{self.ports[name]}"
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def accepted(self) -> int:
+        """How many connections it has accepted, but for those that asked for this."""
+        with urlopen(f"{self.url(next(iter(self.ports)))}/accepted", timeout=10) as status:
+            numbers = status.read().split(b"requests")[1].split()
+        self.asked += 1
+        return int(numbers[0]) - self.asked
 
     def trust(self) -> None:
         """Makes our authority one of the system's in this mount namespace, so that finding it costs what it costs in real use."""
