@@ -286,4 +286,15 @@ static inline size_t count_in(const char *text, const char *what)
     return n;
 }
 
+static inline bool ops_waits_no_more(struct rig *rig)
+{
+    return waiting_of(rig, "hook:ops") == 0 && waiting_of(rig, "journal") == 0;
+}
+
+static inline int64_t completed_of(const struct seen_request *request)
+{
+    const char *at = strstr(request->body, "\"completed_count\":");
+    return at ? strtoll(at + strlen("\"completed_count\":"), NULL, 10) : -1;
+}
+
 #endif

@@ -45,6 +45,37 @@ struct socket_server {
 /* n: how many requests came before this one. Called in the server's thread. */
 typedef struct scripted_reply scripted_answer(void *user, size_t n, const struct seen_request *request);
 
+static inline struct scripted_reply reply(int status)
+{
+    return (struct scripted_reply){.status = status};
+}
+
+static inline struct scripted_reply always_ok(void *user, size_t n, const struct seen_request *request)
+{
+    (void)user;
+    (void)n;
+    (void)request;
+    return reply(204);
+}
+
+static inline struct scripted_reply fail_often(void *user, size_t n, const struct seen_request *request)
+{
+    (void)user;
+    (void)request;
+    return reply(n % 3 == 1 ? 500 : n % 7 == 2 ? 0 : 200);
+}
+
+/* user: a list of statuses, ended by a negative one that is the last for ever (as a positive number). */
+static inline struct scripted_reply by_list(void *user, size_t n, const struct seen_request *request)
+{
+    const int *list = user;
+    (void)request;
+    size_t i = 0;
+    while (i < n && list[i] >= 0)
+        i++;
+    return reply(list[i] < 0 ? -list[i] : list[i]);
+}
+
 struct scripted_server {
     struct socket_server socket;
     int port; /* the socket's */

@@ -3,37 +3,6 @@
 
 #define WITHIN 30000
 
-static struct scripted_reply reply(int status)
-{
-    return (struct scripted_reply){.status = status};
-}
-
-static struct scripted_reply always_ok(void *user, size_t n, const struct seen_request *request)
-{
-    (void)user;
-    (void)n;
-    (void)request;
-    return reply(204);
-}
-
-/* user: a list of statuses, ended by a negative one that is the last for ever (as a positive number). */
-static struct scripted_reply by_list(void *user, size_t n, const struct seen_request *request)
-{
-    const int *list = user;
-    (void)request;
-    size_t i = 0;
-    while (i < n && list[i] >= 0)
-        i++;
-    return reply(list[i] < 0 ? -list[i] : list[i]);
-}
-
-static struct scripted_reply fail_often(void *user, size_t n, const struct seen_request *request)
-{
-    (void)user;
-    (void)request;
-    return reply(n % 3 == 1 ? 500 : n % 7 == 2 ? 0 : 200);
-}
-
 static bool hook_is_done(struct rig *rig)
 {
     return waiting_of(rig, "hook:ops") == 0 && waiting_of(rig, "journal") == 0;
