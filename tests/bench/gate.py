@@ -17,12 +17,13 @@ PACKAGES = ("gcc", "libc6", "libjson-c5", "libxxhash0")
 
 
 def versions() -> str:
-    """Upstream versions of what the figures depend on."""
+    """What the figures depend on: upstream versions, and the registers that the digest of a page is made with."""
     found = []
     for package in PACKAGES:
         text = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False).stdout
         found.append(f"{package} {re.sub(r'^[0-9]+:|[-+].*$', '', text) or 'none'}")
-    return ", ".join(found)
+    wide = re.search(r"^flags.*\bavx2\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return ", ".join([*found, "avx2" if wide else "no avx2"])
 
 
 def instructions(core: str, phase: str) -> int:
