@@ -77,17 +77,11 @@ static bool load_waiting(void *user, int64_t seq, const char *job_id)
     return watcher_want_errors(((struct loading *)user)->watcher, job_id);
 }
 
-/* More than any family's steady limit and what is open beside it. */
-#define MAX_LEDGER 4096
-/* A write of the ledger covers this part of the minute's share, and no more requests than that. */
-#define COVER_PART 12
-#define COVER_MOST 64
-
 static bool load_ledger(struct store *store, int64_t watch, struct watcher *watcher, struct now now)
 {
-    mono_time *times = calloc(MAX_LEDGER, sizeof *times);
+    mono_time *times = calloc(BUDGET_MAX_LEDGER, sizeof *times);
     size_t n = 0;
-    bool fine = times && store_ledger_load(store, watch, times, MAX_LEDGER, &n) &&
+    bool fine = times && store_ledger_load(store, watch, times, BUDGET_MAX_LEDGER, &n) &&
                 budget_import(watcher_budget(watcher), now.mono, times, n);
     free(times);
     return fine;
@@ -190,10 +184,10 @@ static bool write_item(const struct watch_target *target, const struct batch_ite
 static bool write_ledger(const struct watch_rows *rows, struct store *store, struct watcher *watcher,
                          uint32_t reserve, struct now now)
 {
-    mono_time *times = calloc(MAX_LEDGER, sizeof *times);
+    mono_time *times = calloc(BUDGET_MAX_LEDGER, sizeof *times);
     if (!times)
         return false;
-    size_t n = budget_export(watcher_budget(watcher), now.mono, reserve, times, MAX_LEDGER);
+    size_t n = budget_export(watcher_budget(watcher), now.mono, reserve, times, BUDGET_MAX_LEDGER);
     bool fine = store_ledger_put(store, rows->row.id, times, n);
     free(times);
     return fine;
@@ -211,8 +205,7 @@ bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watch
 {
     if (!rows->uncovered)
         return true;
-    uint32_t reserve = budget_usage(watcher_budget(watcher), now.mono).steady / COVER_PART;
-    rows->covered = reserve < COVER_MOST ? reserve : COVER_MOST;
+    rows->covered = budget_reserve(watcher_budget(watcher));
     return write_ledger(rows, store, watcher, rows->covered, now);
 }
 

@@ -34,6 +34,9 @@
 #define LEAST_ELAPSED 2000
 /* Where at least this much of it had passed, the error of a projection is small. */
 #define SURE_ELAPSED 45000
+/* See budget_reserve(). */
+#define RESERVE_PART  12
+#define MOST_RESERVED 64
 /* So long it is taken for as busy as can be: what others do cannot be seen yet. */
 #define UNKNOWN_AT_FIRST 5000
 
@@ -461,6 +464,12 @@ size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserv
     for (size_t i = 0; i < open; i++)
         times[n++] = MONO_NEVER;
     return n;
+}
+
+uint32_t budget_reserve(const struct budget *budget)
+{
+    uint32_t part = budget->limits.steady / RESERVE_PART;
+    return part < MOST_RESERVED ? part : MOST_RESERVED;
 }
 
 static int by_time(const void *a, const void *b)

@@ -105,6 +105,16 @@ struct budget_usage budget_usage(const struct budget *budget, mono_time now);
  */
 size_t budget_export(const struct budget *budget, mono_time now, uint32_t reserve, mono_time *times,
                      size_t max);
+
+/*
+ * How many requests one write of the ledger covers beyond those in flight: a twelfth of the minute's share, 64 at most.
+ * A process that is killed loses as much of its share for a minute, and no more.
+ */
+uint32_t budget_reserve(const struct budget *budget);
+
+/* More entries than any family's documented steady limit and what is open beside it. */
+#define BUDGET_MAX_LEDGER 4096
+
 bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n);
 
 #endif

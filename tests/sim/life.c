@@ -4,10 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As the daemon keeps the ledger. */
-#define COVER_PART 12
-#define COVER_MOST 20
-
 static uint32_t count_window(const struct arrivals *a, size_t *first, int64_t length)
 {
     while (a->at[*first] <= a->at[a->n - 1] - length)
@@ -81,11 +77,9 @@ static void cover(struct run *run)
         run->covered--;
         return;
     }
-    uint32_t reserve = run->options.limits.steady / COVER_PART;
-    reserve = reserve < COVER_MOST ? reserve : COVER_MOST;
-    run->n_ledger =
-        budget_export(watcher_budget(run->watcher), life_mono(run), reserve, run->ledger, MAX_LEDGER);
-    run->covered = reserve;
+    struct budget *budget = watcher_budget(run->watcher);
+    run->covered = budget_reserve(budget);
+    run->n_ledger = budget_export(budget, life_mono(run), run->covered, run->ledger, BUDGET_MAX_LEDGER);
 }
 
 static void send_wanted(struct run *run)

@@ -8,10 +8,8 @@
 
 /* Requests in flight, those of processes that died included. */
 #define MAX_FLIGHTS 256
-/* The most entries of the ledger. */
-#define MAX_LEDGER 4096
-#define START      INT64_C(1700000000000) /* virtual wall time at the beginning */
-#define NEVER      INT64_MAX
+#define START       INT64_C(1700000000000) /* virtual wall time at the beginning */
+#define NEVER       INT64_MAX
 /* No later than this after a failure does the core have to ask again. */
 #define RETRY_WITHIN MINUTE
 
@@ -54,7 +52,7 @@ struct run {
     struct watcher_options options;
     struct watcher *watcher; /* NULL while it is dead */
     struct watcher *stored;  /* what the store has of it: the dead one's table and state */
-    mono_time ledger[MAX_LEDGER];
+    mono_time ledger[BUDGET_MAX_LEDGER];
     size_t n_ledger;
     uint32_t covered;
     struct flight flights[MAX_FLIGHTS];

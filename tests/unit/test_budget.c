@@ -45,6 +45,18 @@ static void test_limits(void **state)
     assert_int_equal(limits.steady, 70);
 }
 
+/* A twelfth of the minute's share, so that what a crash costs stays small however large that is. */
+static void test_what_a_ledger_covers(void **state)
+{
+    (void)state;
+    static const uint32_t steady[] = {1, 24, 350, 3500}, covered[] = {0, 2, 29, 64};
+    for (size_t i = 0; i < 4; i++) {
+        struct budget *budget = new_budget(1, steady[i]);
+        assert_int_equal(budget_reserve(budget), covered[i]);
+        budget_free(budget);
+    }
+}
+
 static void test_the_second(void **state)
 {
     (void)state;
@@ -515,6 +527,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_what_a_ledger_covers),
         cmocka_unit_test(test_the_second),
         cmocka_unit_test(test_the_minute),
         cmocka_unit_test(test_in_flight),
