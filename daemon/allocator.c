@@ -20,6 +20,11 @@ bool allocator_has_failed(void)
     return failed;
 }
 
+void allocator_note_failure(void)
+{
+    failed = true;
+}
+
 /* Sanitizers have allocators of their own, which overwrite what is freed. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)

@@ -1,5 +1,7 @@
 #include "http.h"
 
+#include "allocator.h"
+
 #include <ctype.h>
 #include <curl/curl.h>
 #include <dirent.h>
@@ -22,7 +24,7 @@
 
 struct http {
     struct loop *loop;
-    CURLM *multi;
+    CURLM *multi; /* NULL: none, see give_all_up */
     uv_timer_t timer;
     uv_idle_t soon; /* curl wants to go on at once */
     char *user_agent;
@@ -379,32 +381,20 @@ static void drain(struct http *http)
     }
 }
 
-/* All that are under way; `done` may start, cancel or close anything. */
-static void give_all_up(struct http *http)
-{
-    for (struct http_transfer *t = http->transfers; t; t = t->next)
-        t->lost = true;
-    for (struct http_transfer *t = http->transfers; t && !http->closing;) {
-        if (!t->lost) {
-            t = t->next;
-            continue;
-        }
-        curl_multi_remove_handle(http->multi, t->easy);
-        unlink_transfer(t);
-        report(t, HTTP_NO_MEMORY, CURLE_OUT_OF_MEMORY);
-        t = http->transfers;
-    }
-}
-
 /* ---- curl asks libuv ---- */
 
-/* What curl breaks off here, for lack of memory, it never comes back to, not even when its time is over. */
+static void give_all_up(struct http *http);
+
+/* What curl breaks off here, for lack of memory, it may never come back to, not even when its time is over; and it may
+ * say nothing of it. */
 static void act(struct http *http, curl_socket_t fd, int flags)
 {
     int running;
+    allocator_forget_failure();
     CURLMcode code = curl_multi_socket_action(http->multi, fd, flags, &running);
-    drain(http);
-    if (code != CURLM_OK)
+    if (code == CURLM_OK && !allocator_has_failed())
+        drain(http);
+    else
         give_all_up(http);
 }
 
@@ -502,6 +492,62 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
                                          : UV_READABLE | UV_WRITABLE;
     uv_poll_start(&watched->poll, events, on_poll);
     return 0;
+}
+
+/* ---- the multi ---- */
+
+static bool set_up_multi(struct http *http)
+{
+    CURLM *multi = http->multi;
+    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) == CURLM_OK;
+}
+
+static void close_multi(struct http *http)
+{
+    if (http->multi)
+        curl_multi_cleanup(http->multi);
+    http->multi = NULL;
+}
+
+static bool open_multi(struct http *http)
+{
+    http->multi = curl_multi_init();
+    if (http->multi && set_up_multi(http))
+        return true;
+    close_multi(http);
+    return false;
+}
+
+/*
+ * All that are under way, with their connections; `done` may start, cancel or close anything. libcurl 7.88 keeps in the
+ * multi what it could not finish without memory, and the next transfer would crash on it, or never end: that one gets
+ * another multi.
+ */
+static void give_all_up(struct http *http)
+{
+    for (struct http_transfer *t = http->transfers; t; t = t->next) {
+        t->lost = true;
+        curl_multi_remove_handle(http->multi, t->easy);
+    }
+    http->closing = true; /* what it asks for now is not meant, as at the end */
+    close_multi(http);
+    http->closing = false;
+    uv_timer_stop(&http->timer);
+    uv_idle_stop(&http->soon);
+    for (struct http_transfer *t = http->transfers; t && !http->closing;) {
+        if (!t->lost) {
+            t = t->next;
+            continue;
+        }
+        unlink_transfer(t);
+        report(t, HTTP_NO_MEMORY, CURLE_OUT_OF_MEMORY);
+        t = http->transfers;
+    }
 }
 
 /* ---- starting ---- */
@@ -649,7 +695,7 @@ static struct http_transfer *new_transfer(struct http *http, const struct http_r
 struct http_transfer *http_start(struct http *http, const struct http_request *request, http_done *done,
                                  void *user)
 {
-    if (http->closing)
+    if (http->closing || (!http->multi && !open_multi(http)))
         return NULL;
     if (!request->allow_http && strncasecmp(request->url, "https://", 8) != 0)
         return NULL;
@@ -674,17 +720,6 @@ void http_cancel(struct http_transfer *transfer)
 }
 
 /* ---- the whole ---- */
-
-static bool set_up_multi(struct http *http)
-{
-    CURLM *multi = http->multi;
-    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS) == CURLM_OK;
-}
 
 /* "5ed36f99.0" */
 static bool is_hash_name(const char *name)
@@ -717,16 +752,13 @@ struct http *http_new(struct loop *loop, const char *user_agent)
     http->loop = loop;
     http->user_agent = strdup(user_agent);
     bool global = http->user_agent && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-    http->multi = global ? curl_multi_init() : NULL;
     http->authorities = global ? find_authorities() : NULL;
-    if (http->multi && set_up_multi(http)) {
+    if (global && open_multi(http)) {
         uv_timer_init(loop_uv(loop), &http->timer);
         uv_idle_init(loop_uv(loop), &http->soon);
         http->timer.data = http->soon.data = http;
         return http;
     }
-    if (http->multi)
-        curl_multi_cleanup(http->multi);
     if (global)
         curl_global_cleanup();
     free(http->user_agent);
@@ -748,8 +780,7 @@ void http_close(struct http *http)
     while (http->transfers)
         http_cancel(http->transfers);
     /* Calls the socket callback once more for every connection; the timer must live until that is over. */
-    curl_multi_cleanup(http->multi);
-    http->multi = NULL;
+    close_multi(http);
     uv_close((uv_handle_t *)&http->timer, NULL);
     uv_close((uv_handle_t *)&http->soon, NULL);
 }
