@@ -103,14 +103,24 @@ static void take_spare(struct http_transfer *t)
     t->http->spare = NULL;
 }
 
+/* A server may have said the key back. What is kept is wiped when keys change, and at the end. */
 static void leave_spare(struct http_transfer *t)
 {
-    if (t->http->spare || t->room > MAX_SPARE) {
+    bool keep = !t->http->spare && t->room <= MAX_SPARE;
+    if (t->body && (!keep || t->began <= t->http->renewed))
+        explicit_bzero(t->body, t->len);
+    if (!keep) {
         free(t->body);
         return;
     }
     t->http->spare = t->body;
     t->http->spare_room = t->room;
+}
+
+static void wipe_spare(struct http *http)
+{
+    if (http->spare)
+        explicit_bzero(http->spare, http->spare_room);
 }
 
 static bool grow_body(struct http_transfer *t, size_t wanted)
@@ -770,6 +780,7 @@ void http_renew(struct http *http)
 {
     http->renewed = monotonic_ms();
     http->authorities = find_authorities();
+    wipe_spare(http);
 }
 
 void http_close(struct http *http)
@@ -790,6 +801,7 @@ void http_free(struct http *http)
     if (!http)
         return;
     curl_global_cleanup();
+    wipe_spare(http);
     free(http->spare);
     free(http->user_agent);
     free(http);

@@ -92,6 +92,8 @@ def test_memory_is_wiped_at_reload(tmp_path: Path, sim: SimKlaviyo, certificates
             wait_for(lambda: told(hook, "job.completed"))
             pid = daemon.process.pid
             assert in_memory(pid, [KEY.encode()]), "the search finds what is there"
+            echo = sim.fault("status", times=1, status=500, body="x" * 100_000 + KEY, match=lambda r: r.account == "main")
+            wait_for(lambda: echo.hits)
             scene.place.secret("api-key", NEW_KEY)
             scene.place.secret("webhook.secret", NEW_SECRET)
             daemon.reload()
