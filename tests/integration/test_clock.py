@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,33 @@ def test_a_clock_far_ahead_prunes_no_history(place: Place, acct: Any) -> None:
     for seconds in STEPS.values():
         clock.step(seconds)
         assert recorded() == before
+
+
+@pytest.mark.parametrize("change", ["2026-03-08T07:00:00+00:00", "2026-11-01T06:00:00+00:00"], ids=["begins", "ends"])
+def test_summer_time(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver, change: str) -> None:
+    """The local hour that is left out, and the one that comes twice: what is said is in UTC, and in order."""
+    moment = datetime.fromisoformat(change)
+    offset = int(moment.timestamp() - time.time()) - 4
+    clock = Clock(place)
+    clock.step(offset)
+    clock.env["TZ"] = "EST5EDT,M3.2.0,M11.1.0"
+    acct.add_job(DELETE, id="RUNS", status="processing", total=100, completed=1)
+    acct.add_job(DELETE, id="BEFORE", status="processing")
+    acct.add_job(DELETE, id="AFTER", status="processing")
+    daemon = start(place, receiver, clock)
+    acct.set("BEFORE", status="complete")
+    wait_told(receiver, ("job.completed", "BEFORE"))
+    wait_for(lambda: time.time() + offset > moment.timestamp() + 1, what="the change")
+    acct.set("AFTER", status="complete")
+    wait_told(receiver, ("job.completed", "AFTER"))
+    more_requests(sim, 6)
+    assert sorted(kinds(receiver)) == ["job.completed", "job.completed", "watch.started"]
+    stamps = [e["timestamp"] for e in told(receiver)]
+    assert stamps == sorted(stamps) and all(stamp.endswith("Z") for stamp in stamps)
+    assert abs(datetime.fromisoformat(stamps[-1].replace("Z", "+00:00")) - moment) < timedelta(minutes=5)
+    assert daemon.stop() == 0
+    since = place.run("events", "--json", "--since", moment.strftime("%Y-%m-%d 00:30"), env=clock.env)
+    assert since.returncode == 0 and len(since.stdout.splitlines()) == 3, since.stderr
 
 
 def another_boot(place: Place) -> None:
