@@ -3,9 +3,11 @@
 #include "render.h"
 #include "text.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
-#define FORMAT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define MAX_DEPTH 32
+#define FORMAT    (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 struct json_out json_out_new(void)
 {
@@ -103,11 +105,24 @@ static char *escape_controls(const char *json, size_t len)
     return text_take(&text);
 }
 
+/* json-c 0.16 leaves out of its text what it has no memory for, without a word: it is whole when it reads back the same. */
+static bool is_whole(const char *string, size_t len, struct json_object *json)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
+    struct json_object *back =
+        tokener && len < INT_MAX ? json_tokener_parse_ex(tokener, string, (int)len + 1) : NULL;
+    bool same = back && json_object_equal(back, json);
+    json_object_put(back);
+    if (tokener)
+        json_tokener_free(tokener);
+    return same;
+}
+
 char *json_out_string(struct json_object *json)
 {
     size_t len;
     const char *string = json ? json_object_to_json_string_length(json, FORMAT, &len) : NULL;
-    char *copy = string ? escape_controls(string, len) : NULL;
+    char *copy = string && is_whole(string, len, json) ? escape_controls(string, len) : NULL;
     json_object_put(json);
     return copy;
 }
