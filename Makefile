@@ -54,7 +54,7 @@ CFLAGS_release  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(HARDEN_CFLAGS)
 LDFLAGS_release := $(HARDEN_LDFLAGS)
 CFLAGS_debug    := -Og -g3
 CFLAGS_sanitize := -O1 -g3 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-LDFLAGS_sanitize := -fsanitize=address,undefined
+LDFLAGS_sanitize := -fsanitize=address,undefined -Wl,--export-dynamic-symbol=allocator_note_failure
 CFLAGS_coverage := -O0 -g3 --coverage
 LDFLAGS_coverage := --coverage
 CFLAGS_torture := -O2 -g -DJOBWATCH_CRASH_POINTS
@@ -154,6 +154,11 @@ torture: torture-build ## break it on purpose: crashes, disk, memory, descriptor
 .PHONY: torture-quick
 torture-quick: torture-build ## the same for about a minute
 	$(call torture,30)
+
+.PHONY: torture-memory
+torture-memory: torture-build ## each allocation of a whole sweep fails once, about 10,000 of them (a quarter of an hour)
+	$(call torture,20000)
+torture-memory: PYTEST_ARGS = -k 'each_allocation_fails and one'
 
 SOAK_HOURS ?= 24
 SOAK_SPEED ?= 200

@@ -9,7 +9,7 @@ for name in "$@"; do
   name=$(basename "$name")
   case $name in *.*) continue ;; esac # not a program: .o, .d
   mkdir -p "$corpus/$name" "$seeds/$name"
-  if "$fuzzers/$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -verbosity=0 -print_final_stats=1 \
+  if "$fuzzers/$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=60 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$corpus/$name-" "$corpus/$name" "$seeds/$name" >"$corpus/$name.log" 2>&1; then
     awk -v name="$name" '/number_of_executed_units/ { printf "%-18s %d executions, nothing found\n", name, $2 }' "$corpus/$name.log"
   else

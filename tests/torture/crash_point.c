@@ -1,7 +1,8 @@
 /*
  * The crash points' other half, in MODE=torture only. KLV_CRASH="NAME:N" kills the process when it passes the
- * point NAME ("any": each of them counts) for the Nth time, as kill -9 does. KLV_CRASH_LOG names a file that
- * gets a line per passage, so that a test can know that a point is passed at all.
+ * point NAME ("any": each of them counts) for the Nth time, as kill -9 does, or sends it the signal of the number
+ * KLV_CRASH_SIGNAL. KLV_CRASH_LOG names a file that gets a line per passage, so that a test can know that a point
+ * is passed at all.
  */
 #include "../../daemon/crash_point.h"
 
@@ -24,6 +25,12 @@ static void note(const char *name)
     close(fd);
 }
 
+static int wanted_signal(void)
+{
+    const char *number = getenv("KLV_CRASH_SIGNAL");
+    return number ? atoi(number) : SIGKILL;
+}
+
 /* Points are passed by the loop and by the journal's thread. */
 void crash_point(const char *name)
 {
@@ -37,5 +44,5 @@ void crash_point(const char *name)
     bool is_any = len == 3 && strncmp(wanted, "any", len) == 0;
     bool is_it = is_any || (strlen(name) == len && strncmp(name, wanted, len) == 0);
     if (is_it && atomic_fetch_add(&passed, 1) + 1 == atol(colon + 1))
-        kill(getpid(), SIGKILL);
+        kill(getpid(), wanted_signal());
 }

@@ -4,11 +4,16 @@
  * after it fail. KLV_MEMORY_KEEP="N": the Nth call of free by the program's own code does nothing, a leak made on
  * purpose. KLV_MEMORY_LOG names a file that gets the number of allocations when the process exits;
  * KLV_MEMORY_WHERE one that gets the objects on the stack of the first that fails, innermost first.
+ *
+ * KLV_MEMORY_LIVES=1: main() is entered once for each line "FROM COUNT OUT ERR" of standard input, in a process
+ * of its own, forked off where main() begins, with its output in those two files; standard output gets the status
+ * of waitpid(2). Loading the libraries is most of what a short life costs.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* glibc's own names for what is replaced here; in a program under AddressSanitizer, that one's. */
@@ -28,6 +34,9 @@ void *REAL(malloc)(size_t n);
 void *REAL(calloc)(size_t n, size_t size);
 void *REAL(realloc)(void *old, size_t n);
 void REAL(free)(void *old);
+
+/* The program's, see daemon/allocator.h; only a sanitized one, which does not see for itself, lets it be called. */
+void allocator_note_failure(void) __attribute__((weak));
 
 static atomic_long made;
 static atomic_long freed; /* by the program itself, while one is to be kept */
@@ -57,6 +66,74 @@ __attribute__((destructor)) static void end(void)
         abort();
 }
 
+typedef int main_function(int argc, char **argv, char **environment);
+static main_function *its_main;
+
+static void redirect(int fd, const char *path, int flags)
+{
+    int opened = open(path, flags | O_CLOEXEC, 0600);
+    if (opened < 0 || dup2(opened, fd) != fd)
+        abort();
+    close(opened);
+}
+
+/* One life, in the child; it ends as main() does. */
+static int live(int argc, char **argv, char **environment, const char *out, const char *err)
+{
+    redirect(STDIN_FILENO, "/dev/null", O_RDONLY);
+    redirect(STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC);
+    redirect(STDERR_FILENO, err, O_WRONLY | O_CREAT | O_TRUNC);
+    return its_main(argc, argv, environment);
+}
+
+/* A line without its end, or false when there are no more. */
+static bool read_line(char *line, size_t size)
+{
+    size_t n = 0;
+    while (n < size && read(STDIN_FILENO, line + n, 1) == 1) {
+        if (line[n] == '\n') {
+            line[n] = '\0';
+            return true;
+        }
+        n++;
+    }
+    return false;
+}
+
+static int lives(int argc, char **argv, char **environment)
+{
+    char line[1024], out[400], err[400];
+    while (read_line(line, sizeof line)) {
+        long first, n;
+        int status = -1;
+        if (sscanf(line, "%ld %ld %399s %399s", &first, &n, out, err) != 4)
+            abort();
+        pid_t child = fork();
+        if (child < 0)
+            abort();
+        if (child == 0) {
+            atomic_store(&made, 0);
+            from = first;
+            count = n;
+            return live(argc, argv, environment, out, err);
+        }
+        if (waitpid(child, &status, 0) != child)
+            abort();
+        dprintf(STDOUT_FILENO, "%d\n", status);
+    }
+    _exit(0);
+}
+
+/* What _start calls, in the C library's own terms. */
+// NOLINTNEXTLINE
+int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void), void (*fini)(void),
+                      void (*rtld_fini)(void), void *stack_end)
+{
+    __typeof__(&__libc_start_main) next = dlsym(RTLD_NEXT, "__libc_start_main");
+    its_main = main;
+    return next(getenv("KLV_MEMORY_LIVES") ? lives : main, argc, argv, init, fini, rtld_fini, stack_end);
+}
+
 /* The program's stand before every library's, see daemon/allocator.h. */
 static bool is_allocator(const char *symbol)
 {
@@ -80,22 +157,41 @@ static void note_where(void)
         close(fd);
 }
 
+/* This thread's allocations are not counted. Reached without a call: it is also asked before the program and its
+ * sanitizer are set up. */
+static _Thread_local bool spared __attribute__((tls_model("initial-exec")));
+
 static bool runs_out(void)
 {
-    /* Reached without a call: this is also asked before the program and its sanitizer are set up. */
-    static _Thread_local bool noting __attribute__((tls_model("initial-exec")));
-    if (noting)
+    if (spared)
         return false;
     long n = atomic_fetch_add(&made, 1) + 1;
     if (from == 0 || n < from || n - from >= count)
         return false;
-    noting = true;
+    spared = true;
     if (n == from)
         note_where();
-    noting = false;
+    spared = false;
+    if (allocator_note_failure)
+        allocator_note_failure();
     errno = ENOMEM;
     return true;
 }
+
+#ifdef SANITIZED
+/* AddressSanitizer ends the process when this has no memory for a new thread, which no program without it asks. */
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attr)
+{
+    static int (*next)(pthread_t, pthread_attr_t *);
+    bool was = spared;
+    spared = true;
+    if (!next)
+        next = (int (*)(pthread_t, pthread_attr_t *))dlsym(RTLD_NEXT, "pthread_getattr_np");
+    int e = next(thread, attr);
+    spared = was;
+    return e;
+}
+#endif
 
 void *malloc(size_t n)
 {

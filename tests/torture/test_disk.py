@@ -295,11 +295,14 @@ class Once:
         self.journal, self.webhook = Ledger("journal"), Ledger("webhook")
 
     def run(self, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        done = self.place.run("once", "--json", env=env)
+        done = self._process(env)
         assert done.returncode in (0, 1), (done.returncode, done.stderr)
         assert done.returncode == 0 or done.stderr, "it failed without a word"
         self.hear(done.stdout)
         return done
+
+    def _process(self, env: dict[str, str] | None) -> subprocess.CompletedProcess[str]:
+        return self.place.run("once", "--json", env=env)
 
     def hear(self, out: str) -> None:
         for line in out.split("\n")[:-1]:  # what a crash cut off is no line

@@ -15,6 +15,7 @@ from conftest import RUNS, SEED
 from harness import DELETE, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
+from test_crash import POINTS
 from test_disk import FAST, jobs, start, told
 
 # The promise is one second; the rest is for a machine that does other things as well. What was measured is printed.
@@ -70,6 +71,28 @@ def test_at_any_moment_of_a_busy_life(place: Place, acct: Any, receiver: Receive
     wait_for(lambda: {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == set(active), timeout=60)
     assert again.stop() == 0
     assert len(told(receiver, "job.completed")) == len(active), "one id each"
+    assert len(told(receiver, "watch.started")) == 1
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_at_each_commit_and_send(place: Place, acct: Any, receiver: Receiver, point: str, record_property: Any) -> None:
+    """The program sends itself SIGTERM before or behind it; what it was about comes to a whole end, in this life or the next."""
+    active = [acct.add_job(DELETE, id=f"J{i}", status="processing") for i in range(3)]
+    start(place, receiver).stop()
+    for n, job in enumerate(active):
+        daemon = place.daemon(env={"KLV_CRASH": f"{point}:{n + 1}", "KLV_CRASH_SIGNAL": str(int(signal.SIGTERM))})
+        daemon.wait_line("watching")
+        acct.set(job, status="complete")
+        began = time.monotonic()
+        wait_for(lambda: daemon.process.poll() is not None, what=f"{point} is passed and it ends")
+        assert daemon.process.returncode == 0, daemon.text()
+        record_property("stops", 1)
+        record_property("ms they took together", int((time.monotonic() - began) * 1000))
+        again = place.daemon()
+        again.wait_line("watching")
+        wait_for(lambda: len(told(receiver, "job.completed")) == n + 1)
+        assert again.stop() == 0
+    assert {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == set(active)
     assert len(told(receiver, "watch.started")) == 1
 
 
