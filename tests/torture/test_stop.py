@@ -77,22 +77,26 @@ def test_at_any_moment_of_a_busy_life(place: Place, acct: Any, receiver: Receive
 @pytest.mark.parametrize("point", POINTS)
 def test_at_each_commit_and_send(place: Place, acct: Any, receiver: Receiver, point: str, record_property: Any) -> None:
     """The program sends itself SIGTERM before or behind it; what it was about comes to a whole end, in this life or the next."""
-    active = [acct.add_job(DELETE, id=f"J{i}", status="processing") for i in range(3)]
+    lives = [[acct.add_job(DELETE, id=f"J{n}-{i}", status="processing") for i in range(n)] for n in (1, 2, 3)]
     start(place, receiver).stop()
-    for n, job in enumerate(active):
-        daemon = place.daemon(env={"KLV_CRASH": f"{point}:{n + 1}", "KLV_CRASH_SIGNAL": str(int(signal.SIGTERM))})
+    ended: set[str] = set()
+    for active in lives:
+        passage = 1 if point.startswith("journal") else len(active)  # several events are one write to the journal
+        daemon = place.daemon(env={"KLV_CRASH": f"{point}:{passage}", "KLV_CRASH_SIGNAL": str(int(signal.SIGTERM))})
         daemon.wait_line("watching")
-        acct.set(job, status="complete")
+        for job in active:
+            acct.set(job, status="complete")
         began = time.monotonic()
         wait_for(lambda: daemon.process.poll() is not None, what=f"{point} is passed and it ends")
         assert daemon.process.returncode == 0, daemon.text()
         record_property("stops", 1)
         record_property("ms they took together", int((time.monotonic() - began) * 1000))
+        ended.update(active)
         again = place.daemon()
         again.wait_line("watching")
-        wait_for(lambda: len(told(receiver, "job.completed")) == n + 1)
+        wait_for(lambda: {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == ended)
         assert again.stop() == 0
-    assert {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == set(active)
+    assert len(told(receiver, "job.completed")) == len(ended), "one id each"
     assert len(told(receiver, "watch.started")) == 1
 
 
