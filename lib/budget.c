@@ -202,6 +202,31 @@ static bool is_heard(const struct budget *budget, mono_time now)
     return mono_add(budget->heard, HINT_LIFE).ms >= now.ms;
 }
 
+/* How far the window had got when it was last described, in ms. */
+static int64_t described_at(const struct server_window *w)
+{
+    return mono_diff(w->seen, w->ends) + MINUTE;
+}
+
+/* What others used in the window that is over. Of its first seconds alone nothing can be told: they are taken for no less
+ * busy than in the one before. */
+static double others_of_last(const struct server_window *w)
+{
+    if (described_at(w) >= SURE_ELAPSED)
+        return w->others;
+    bool unknown = described_at(w) < UNKNOWN_AT_FIRST && w->others_last > w->others_most;
+    return unknown ? w->others_last : w->others_most;
+}
+
+/* What others are taken to use in a window: more than they seem to, unless one was described near its end. */
+static double others_use(const struct server_window *w)
+{
+    if (!w->sure && described_at(w) >= SURE_ELAPSED)
+        return w->others;
+    double now_used = w->sure ? w->others_least : w->others_most;
+    return now_used > w->others_last ? now_used : w->others_last;
+}
+
 /* What is left of a steady limit after others took theirs, and the proportion by which a busy account slows
  * us down. */
 static double yielded(const struct budget *budget, double steady, mono_time now)
@@ -211,9 +236,7 @@ static double yielded(const struct budget *budget, double steady, mono_time now)
         return the_least(budget, steady, now);
     if (!w->known || mono_diff(now, w->seen) > HINT_LIFE)
         return steady;
-    double now_used = w->sure ? w->others_least : w->others_most;
-    double others = now_used > w->others_last ? now_used : w->others_last;
-    double left = (double)w->limit * (1 - OTHERS_MARGIN) - others;
+    double left = (double)w->limit * (1 - OTHERS_MARGIN) - others_use(w);
     double busy = (double)w->limit * budget->limits.yield_below, least = steady * LEAST_YIELDED;
     /* Half of the margin is safe to take. Without it, what looks like nothing would stay so, for want of answers that
      * tell how much there is. */
@@ -279,12 +302,12 @@ static mono_time when_it_shows(const struct server_window *w, mono_time at)
 static mono_time yielding_at(const struct budget *budget, uint32_t steady, mono_time now)
 {
     const struct server_window *w = &budget->window;
-    bool known = w->known && !w->first && is_heard(budget, now);
-    if (!known || steady * 2 >= budget->limits.steady * budget->share)
+    if (!w->known || !is_heard(budget, now) || steady * 2 >= budget->limits.steady * budget->share)
         return (mono_time){INT64_MIN};
-    mono_time at = mono_add(budget->spent, MINUTE / steady);
+    mono_time at = w->first ? now : mono_add(budget->spent, MINUTE / steady);
     bool misses = MINUTE / steady > MINUTE - SURE_ELAPSED;
-    return misses && !w->sure ? when_it_shows(w, at) : at;
+    bool shows = w->sure || described_at(w) >= SURE_ELAPSED;
+    return misses && !shows ? when_it_shows(w, at) : at;
 }
 
 mono_time budget_when(const struct budget *budget, mono_time now)
@@ -396,9 +419,8 @@ static void take_hint(struct budget *budget, mono_time now, const struct rate_he
         return;
     if (fresh || mono_diff(ends, w->ends) > MINUTE / 2) {
         w->first = fresh;
-        int64_t last_elapsed = mono_diff(w->seen, w->ends) + MINUTE;
-        w->sure = !fresh && last_elapsed >= SURE_ELAPSED;
-        w->others_last = fresh ? 0 : w->sure ? w->others : w->others_most;
+        w->others_last = fresh ? 0 : others_of_last(w);
+        w->sure = !fresh && described_at(w) >= SURE_ELAPSED;
         w->others_most = w->others = w->others_least = 0;
         w->ends = ends;
     }

@@ -165,33 +165,6 @@ static void make_past(struct model *model, int64_t start)
     }
 }
 
-struct model *model_new(const struct model_options *options, int64_t start)
-{
-    struct model *model = calloc(1, sizeof *model);
-    if (!model)
-        abort();
-    model->options = *options;
-    model->keep = (int64_t)((double)options->mean_life / (options->active > 0 ? options->active : 1));
-    model->random = options->seed;
-    model->last_advance = model->began = model->watcher_began = start;
-    model->phase_second = (int64_t)(model_random(&model->random) % 1000);
-    model->phase_minute = (int64_t)(model_random(&model->random) % 60000);
-    model->second = model->minute = INT64_MIN;
-    make_past(model, start);
-    model->next_birth = start + birth_gap(model);
-    return model;
-}
-
-void model_free(struct model *model)
-{
-    if (!model)
-        return;
-    free(model->jobs);
-    free(model->active);
-    free(model->body);
-    free(model);
-}
-
 /* Enter the windows that hold t. */
 static void enter_windows(struct model *model, int64_t t)
 {
@@ -205,6 +178,37 @@ static void enter_windows(struct model *model, int64_t t)
         model->in_minute = 0;
         model->ours_in_minute = 0;
     }
+}
+
+struct model *model_new(const struct model_options *options, int64_t start)
+{
+    struct model *model = calloc(1, sizeof *model);
+    if (!model)
+        abort();
+    model->options = *options;
+    model->keep = (int64_t)((double)options->mean_life / (options->active > 0 ? options->active : 1));
+    model->random = options->seed;
+    model->last_advance = model->began = model->watcher_began = start;
+    model->phase_second = (int64_t)(model_random(&model->random) % 1000);
+    model->phase_minute = (int64_t)(model_random(&model->random) % 60000);
+    model->second = model->minute = -1;
+    make_past(model, start);
+    enter_windows(model, start);
+    /* The others were there before us. */
+    double part = (double)((start + model->phase_minute) % 60000) / 60000;
+    model->in_minute = (uint64_t)(options->neighbour * options->steady * part);
+    model->next_birth = start + birth_gap(model);
+    return model;
+}
+
+void model_free(struct model *model)
+{
+    if (!model)
+        return;
+    free(model->jobs);
+    free(model->active);
+    free(model->body);
+    free(model);
 }
 
 /* Other clients ask evenly, in steps of 100 ms. */

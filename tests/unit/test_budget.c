@@ -322,6 +322,35 @@ static void test_the_little_that_is_left_is_found(void **state)
     budget_free(budget);
 }
 
+/* At a beginning beside busy others it waits once for the end of the window, and knows by then. */
+static void test_others_show_at_the_end_of_the_first_window(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(10, 60);
+    /* Six seconds in, twelve requests of others look like all of 120; with 108 a minute, eight are left for us. */
+    hint(budget, 6000, 120, 120 - 12 - 1, 54);
+    assert_int_equal(budget_usage(budget, (mono_time){6000}).steady_now, 1);
+    int64_t at = when(budget, 67000);
+    assert_in_range(at, MINUTE + 45000, MINUTE + 46000);
+    hint(budget, at, 120, 120 - 81 - 1, 15);
+    assert_in_range(budget_usage(budget, (mono_time){at}).steady_now, 7, 10);
+    budget_free(budget);
+}
+
+/* The first second of a window tells nothing of others, nor does that of the next: what was known before counts. */
+static void test_the_first_second_of_a_window_tells_nothing(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(10, 60);
+    hint(budget, 6000, 120, 120 - 11 - 1, 54);
+    hint(budget, MINUTE + 50000, 120, 120 - 95 - 1, 10);
+    for (int64_t window = 3; window < 5; window++) {
+        hint(budget, window * MINUTE + 600, 120, 120 - 1 - 1, 60);
+        assert_in_range(budget_usage(budget, (mono_time){window * MINUTE + 600}).steady_now, 1, 6);
+    }
+    budget_free(budget);
+}
+
 /* What busy others leave is not sent all at once. */
 static void test_what_is_left_is_spent_evenly(void **state)
 {
@@ -543,6 +572,8 @@ int main(void)
         cmocka_unit_test(test_a_hint_that_was_overtaken),
         cmocka_unit_test(test_the_little_that_others_leave),
         cmocka_unit_test(test_the_little_that_is_left_is_found),
+        cmocka_unit_test(test_others_show_at_the_end_of_the_first_window),
+        cmocka_unit_test(test_the_first_second_of_a_window_tells_nothing),
         cmocka_unit_test(test_what_is_left_is_spent_evenly),
         cmocka_unit_test(test_the_last_quarter_is_spent_evenly),
         cmocka_unit_test(test_nonsense_hints),
