@@ -6,6 +6,9 @@
  * HTTP_CANCELLED), never from inside http_start. Redirects are never followed; only https and (where the
  * request allows it) http; answers are bounded; nothing blocks the loop: DNS runs in curl's threads and never
  * delays the end (CURLOPT_QUICK_EXIT).
+ *
+ * HTTP/2 wherever a server offers it: as `make bench-http2` shows, lists that are read at the same time take fewer
+ * connections and less CPU than by HTTP/1.1, and a lone one takes no more.
  */
 #ifndef KLV_HTTP_H
 #define KLV_HTTP_H
