@@ -8,6 +8,16 @@
 /* Larger blocks hold answers and no keys. */
 #define LARGE ((size_t)32 << 10)
 
+/* glibc raises its threshold to the largest block ever freed, and then keeps twice that: one huge answer, and the process
+ * would stay twice as large. */
+#define OWN_PAGES (1 << 20)
+
+void allocator_set_up(void)
+{
+    mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
+    mallopt(M_TRIM_THRESHOLD, 2 * OWN_PAGES);
+}
+
 static _Thread_local bool failed;
 
 void allocator_forget_failure(void)

@@ -14,6 +14,9 @@
 
 #include <stdbool.h>
 
+/* To be called once, first: blocks of more than a MiB go back to the system when they are freed. */
+void allocator_set_up(void);
+
 /* Whether an allocation of this thread has failed since. */
 void allocator_forget_failure(void);
 bool allocator_has_failed(void);

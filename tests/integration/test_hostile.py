@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from conftest import BUILD, DELETE, KEY, ROOT, Place
+from conftest import BUILD, DELETE, KEY, ROOT, Place, wait_for
 from examples import example
 from klaviyo import SimKlaviyo
 
@@ -231,3 +231,23 @@ def test_a_stale_page_is_not_believed(place: Place, acct: Any, sim: SimKlaviyo) 
     assert place.once() == []
     assert place.once() == []
     assert Path(place.state).is_dir() and KEY
+
+
+@pytest.mark.skipif("sanitize" in str(BUILD), reason="a sanitizer's allocator keeps what is freed")
+def test_the_memory_of_huge_answers_is_given_back(place: Place, acct: Any, sim: SimKlaviyo) -> None:
+    acct.add_job(DELETE, id="A", status="processing")
+    place.write(account="interval = 200ms idle-interval = 300ms full-sweep-interval = 1s budget = 100%")
+    daemon = place.daemon()
+
+    def resident() -> int:
+        status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    wait_for(lambda: len(sim.requests) >= 4)
+    before = resident()
+    for _ in range(3):
+        bomb = sim.fault("gzip_bomb", times=1)
+        wait_for(lambda bomb=bomb: bomb.hits)
+        n = len(sim.requests)
+        wait_for(lambda n=n: len(sim.requests) >= n + 2)
+    assert resident() < before + 6 * 1024, (before, resident())
+    assert daemon.stop() == 0
