@@ -120,6 +120,7 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
     bool active_waits = active_goes_on || view->walks || (scarce && is_asking(view, way));
     bool spare = view->active == CHAIN_IDLE && plan->active_due.ms > now.ms;
     mono_time spare_at = spare ? view->budget_at : view->budget_full_at;
+    mono_time head_at = spare ? view->budget_head_at : view->budget_full_at;
     bool head_first = way == WAY_HEAD && looks_alone(view, way) > view->head_pages_left;
     const struct {
         enum plan_action action;
@@ -135,7 +136,7 @@ struct plan_step plan_next(const struct plan *plan, const struct plan_view *view
         {PLAN_FULL, way == WAY_FULL ? full : MONO_NEVER, view->budget_at},
         {PLAN_ACTIVE, active_waits ? MONO_NEVER : active, view->budget_at},
         {PLAN_LOOK, errors_at(view, now), spare_at},
-        {PLAN_HEAD, plan->rules.head_pages ? head : MONO_NEVER, spare_at},
+        {PLAN_HEAD, plan->rules.head_pages ? head : MONO_NEVER, head_at},
         {PLAN_FULL, full, view->budget_full_at},
     };
     struct plan_step step = {.action = PLAN_WAIT, .at = MONO_NEVER};

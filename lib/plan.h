@@ -39,6 +39,7 @@ enum plan_chain_state {
 
 struct plan_view {
     mono_time budget_at;      /* budget_when() */
+    mono_time budget_head_at; /* budget_when_reserving() what one active sweep and its looks need */
     mono_time budget_full_at; /* budget_when_reserving() what the active sweeps need, see plan_reserve() */
     enum plan_chain_state active;
     enum plan_chain_state head;

@@ -123,6 +123,7 @@ static struct plan_view plan_view(const struct watcher *watcher, mono_time now)
         plan_reserve(&watcher->plan, watcher->active_pages, budget_usage(watcher->budget, now).steady_now);
     struct plan_view view = {
         .budget_at = budget_when(watcher->budget, now),
+        .budget_head_at = budget_when_reserving(watcher->budget, watcher->active_pages + PLAN_MAX_LOOKS, now),
         .budget_full_at = budget_when_reserving(watcher->budget, reserve, now),
         .active = chain_state(watcher, &watcher->active, SLOT_ACTIVE),
         .head = chain_state(watcher, &watcher->head, SLOT_HEAD),

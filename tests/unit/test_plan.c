@@ -48,6 +48,23 @@ static void test_budget_holds_back_only_what_is_due(void **state)
     assert_false(step.starved);
 }
 
+/* The head page is the first to wait: what it would take, the next active sweep needs. */
+static void test_a_head_page_leaves_the_next_active_sweep_its_budget(void **state)
+{
+    (void)state;
+    struct plan plan = fresh(0);
+    plan_active_over(&plan, (mono_time){5000}, (mono_time){5100}, true);
+    plan_full_over(&plan, (mono_time){0}, (mono_time){10}, true);
+    struct plan_view view = {.budget_head_at = {13000}};
+    struct plan_step step = next(&plan, view, 10000);
+    assert_int_equal(step.action, PLAN_WAIT);
+    assert_false(step.starved);
+    view.looks = 1;
+    assert_int_equal(next(&plan, view, 10000).action, PLAN_LOOK);
+    view = (struct plan_view){0};
+    assert_int_equal(next(&plan, view, 10000).action, PLAN_HEAD);
+}
+
 static void test_due_times_stay_on_the_grid(void **state)
 {
     (void)state;
@@ -283,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_active_first_then_full),
         cmocka_unit_test(test_budget_holds_back_only_what_is_due),
+        cmocka_unit_test(test_a_head_page_leaves_the_next_active_sweep_its_budget),
         cmocka_unit_test(test_due_times_stay_on_the_grid),
         cmocka_unit_test(test_full_sweep_is_not_starved),
         cmocka_unit_test(test_an_endless_active_sweep_starves_nobody),
