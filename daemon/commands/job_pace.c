@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A rate over less (ms) says nothing, nor does an end that is farther away. */
@@ -89,11 +90,12 @@ const char *job_state(const struct job_row *row, enum style *ret_style)
     return "stalled";
 }
 
+/* The number is the one that is written: json_out.h reads it back. */
 static void put_rate(struct json_out *out, double per_second)
 {
     char text[64];
     snprintf(text, sizeof text, "%.3f", per_second);
-    json_out_put(out, "items_per_second", json_object_new_double_s(per_second, text));
+    json_out_put(out, "items_per_second", json_object_new_double_s(strtod(text, NULL), text));
 }
 
 struct json_object *job_json(const struct view *view, const struct job_row *row)
