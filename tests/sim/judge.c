@@ -173,20 +173,29 @@ static int64_t percentile(const int64_t *sorted, size_t n, size_t part)
     return sorted[n - 1 - n * (100 - part) / 100];
 }
 
+/* How long a job has to be in progress to be known: where no other one is, it is looked for at the idle interval only. */
+static int64_t known_after(const struct run *run, const struct model_job *job, int64_t others_until)
+{
+    int64_t interval = run->scenario->interval;
+    int64_t idle = run->options.plan.idle_interval;
+    return others_until <= job->created && idle > interval ? idle + interval : 2 * interval;
+}
+
 /* How long the ends of jobs waited that were in progress for long enough to be known. Those of the last quarter
  * are left out, and what was not told by the end of the others' counts as told then. */
 void life_judge_delays(struct run *run)
 {
     size_t n = 0;
-    int64_t end = START + run->scenario->length;
+    int64_t end = START + run->scenario->length, others_until = 0;
     int64_t *delays = calloc(model_count(run->model) + 1, sizeof *delays);
     if (!delays)
         abort();
     for (size_t i = 0; i < model_count(run->model); i++) {
         const struct model_job *job = model_at(run->model, i);
         if (job->ended > run->baseline_told && job->ended <= end - run->scenario->length / 4 &&
-            job->ended - job->created > 2 * run->scenario->interval)
+            job->ended - job->created > known_after(run, job, others_until))
             delays[n++] = (job->told_end >= 0 ? job->told_end : end) - job->ended;
+        others_until = job->ended > others_until ? job->ended : others_until;
     }
     qsort(delays, n, sizeof *delays, by_size);
     run->result.delays = n;
