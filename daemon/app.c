@@ -20,8 +20,7 @@ static void forbid_dumps(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* What every life takes of the heap, made at once. It stays there: malloc(3) has learnt from the configuration's larger
- * buffer to give back later. */
+/* What every life takes of the heap, made at once. It stays there: it is less than allocator_set_up() lets go. */
 #define HEAP_AT_ONCE ((size_t)512 << 10)
 
 static void make_heap(void)
