@@ -26,7 +26,7 @@ struct watcher *watcher_new(const struct watcher_options *options, mono_time now
     }
     plan_init(&watcher->plan, &options->plan, now, options->phase);
     watcher->state.baseline_at = watcher->state.last_good = watcher->head_newest = WALL_NONE;
-    watcher->active_over = now;
+    watcher->active_over = watcher->throttled = now;
     return watcher;
 }
 

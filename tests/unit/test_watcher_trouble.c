@@ -209,6 +209,22 @@ static void test_an_outage_under_a_stepped_clock(void **state)
     tear_down(&bench);
 }
 
+/* A life that begins throttled, as the one before it ended, has seen no minute yet of which it could say that it is over. */
+static void test_a_restart_does_not_end_throttling(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    watcher_condition(bench.watcher, WATCH_THROTTLED)->on = true;
+    start(&bench, list_of("A", "processing", 1, 0));
+    for (int i = 0; i < 6; i++)
+        active_sweep(&bench, list_of("A", "processing", 1, 0));
+    expect_told(&bench, "");
+    active_sweep(&bench, list_of("A", "processing", 1, 0));
+    expect_told(&bench, "api.throttled"); /* over */
+    tear_down(&bench);
+}
+
 /* As a virtual machine that was paused sees it: an hour is gone on both clocks, and what was in flight has timed out. */
 static void test_an_hour_that_nobody_watched(void **state)
 {
@@ -258,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_away_twice_while_one_watch_stays_away),
         cmocka_unit_test(test_a_refused_key_is_told_at_once_and_polled_slowly),
         cmocka_unit_test(test_429_is_waited_out_and_told_when_it_lasts),
+        cmocka_unit_test(test_a_restart_does_not_end_throttling),
         cmocka_unit_test(test_a_wall_clock_that_is_stepped),
         cmocka_unit_test(test_an_outage_under_a_stepped_clock),
         cmocka_unit_test(test_an_hour_that_nobody_watched),
