@@ -286,6 +286,18 @@ static inline size_t count_in(const char *text, const char *what)
     return n;
 }
 
+/* Completions number `from` to `to` - 1, of `jobs` jobs in turn, in one transaction. */
+static inline void enqueue_many(struct rig *rig, int from, int to, int jobs)
+{
+    char job[16];
+    assert_true(store_begin(rig->store));
+    for (int i = from; i < to; i++) {
+        snprintf(job, sizeof job, "JOB%d", i % jobs);
+        enqueue_event(rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
+    }
+    assert_true(store_commit(rig->store));
+}
+
 static inline bool ops_waits_no_more(struct rig *rig)
 {
     return waiting_of(rig, "hook:ops") == 0 && waiting_of(rig, "journal") == 0;

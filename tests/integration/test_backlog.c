@@ -130,17 +130,6 @@ static bool after_a_while(struct rig *rig)
     return clock_now_ms() >= outage->until;
 }
 
-static void queue_some(struct rig *rig, int from, int to)
-{
-    char job[16];
-    assert_true(store_begin(rig->store));
-    for (int i = from; i < to; i++) {
-        snprintf(job, sizeof job, "JOB%d", i % 5000);
-        enqueue_event(rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
-    }
-    assert_true(store_commit(rig->store));
-}
-
 /* Sanitizers and valgrind keep memory of their own. */
 static bool is_instrumented(void)
 {
@@ -172,7 +161,7 @@ static void test_memory_is_flat(void **state)
     rig_open(&rig);
     rig_configure(&rig);
     for (int i = 0; i < n; i += 1000) {
-        queue_some(&rig, i, i + 1000);
+        enqueue_many(&rig, i, i + 1000, 5000);
         if (i + 1000 == n / 10)
             first = resident_kib();
     }

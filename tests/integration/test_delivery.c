@@ -213,13 +213,7 @@ static void test_given_up_by_age(void **state)
     rig_open(&rig);
     rig.config->webhooks[0].give_up_after = 300;
     rig_configure(&rig);
-    assert_true(store_begin(rig.store));
-    for (int i = 0; i < 300; i++) {
-        char job[16];
-        snprintf(job, sizeof job, "JOB%d", i);
-        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
-    }
-    assert_true(store_commit(rig.store));
+    enqueue_many(&rig, 0, 300, 300);
     rig_run(&rig, ops_waits_no_more, WITHIN);
     assert_int_equal(dead_of(&rig, "hook:ops"), 300);
     rig_close(&rig);

@@ -54,13 +54,7 @@ static void run_dead_receiver(int dead_port, struct dead *dead)
     rig.config->webhooks[0].retry_max = 1000;
     rig.config->webhooks[0].timeout = 300;
     rig_configure(&rig);
-    assert_true(store_begin(rig.store));
-    for (int i = 0; i < 5000; i++) {
-        char job[16];
-        snprintf(job, sizeof job, "JOB%d", i % 1000);
-        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
-    }
-    assert_true(store_commit(rig.store));
+    enqueue_many(&rig, 0, 5000, 1000);
     rig_run(&rig, healthy_is_served, 180000);
     assert_int_equal(waiting_of(&rig, "hook:dead"), 5000);
     assert_int_equal(waiting_of(&rig, "hook:ops"), 0);
@@ -129,13 +123,7 @@ static void test_backlog_sleeps(void **state)
     rig.config->webhooks[0].retry_base = 500;
     rig.config->webhooks[0].retry_max = 1000;
     rig_configure(&rig);
-    assert_true(store_begin(rig.store));
-    for (int i = 0; i < 2000; i++) {
-        char job[16];
-        snprintf(job, sizeof job, "JOB%d", i % 500);
-        enqueue_event(&rig, make_event(EVENT_JOB_COMPLETED, job, i), 0);
-    }
-    assert_true(store_commit(rig.store));
+    enqueue_many(&rig, 0, 2000, 500);
     rig_run(&rig, ops_waits_no_more, 60000);
     rig_close(&rig);
     assert_false(rig.timed_out);

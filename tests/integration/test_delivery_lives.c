@@ -95,6 +95,17 @@ static int64_t stop_while_asked(struct rig *rig, struct slow *slow)
     return waiting;
 }
 
+/* The next life, until nothing is left to send. */
+static void send_the_rest(struct rig *rig, struct slow *slow)
+{
+    rig_open(rig);
+    rig_configure(rig);
+    rig_run(rig, nothing_waits, WITHIN);
+    rig_close(rig);
+    server_stop(&slow->server);
+    assert_false(rig->timed_out);
+}
+
 /* Its answer is waited for, and what it said is known to the next life. */
 static void test_stop_waits_for_an_answer(void **state)
 {
@@ -104,12 +115,7 @@ static void test_stop_waits_for_an_answer(void **state)
     server_start(&slow.server, ok_but_slow, &slow);
     rig_init(&rig);
     assert_int_equal(stop_while_asked(&rig, &slow), 1);
-    rig_open(&rig);
-    rig_configure(&rig);
-    rig_run(&rig, nothing_waits, WITHIN);
-    rig_close(&rig);
-    server_stop(&slow.server);
-    assert_false(rig.timed_out);
+    send_the_rest(&rig, &slow);
     assert_int_equal(slow.server.n, 2); /* each once */
     server_free(&slow.server);
     rig_finish(&rig);
@@ -125,12 +131,7 @@ static void test_stop_gives_a_stuck_receiver_up(void **state)
     rig_init(&rig);
     assert_int_equal(stop_while_asked(&rig, &slow), 2);
     slow.ms = 0;
-    rig_open(&rig);
-    rig_configure(&rig);
-    rig_run(&rig, nothing_waits, WITHIN);
-    rig_close(&rig);
-    server_stop(&slow.server);
-    assert_false(rig.timed_out);
+    send_the_rest(&rig, &slow);
     assert_int_equal(slow.server.n, 3);
     assert_string_equal(slow.server.requests[0].body, slow.server.requests[1].body);
     server_free(&slow.server);
