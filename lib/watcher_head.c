@@ -25,17 +25,17 @@ bool watcher_is_ahead(const struct sweep *sweep, const struct known_job *job)
     return !passed;
 }
 
-/* How many pages it is worth to be shown the job. */
-static int64_t worth_of(const struct watcher *watcher, const struct known_job *job)
+/* How many pages it is worth to be shown the job, by a walk or for the left ones' sake. */
+static int64_t worth_of(const struct watcher *watcher, const struct known_job *job, bool is_walk)
 {
-    if (watcher->walking)
+    if (is_walk)
         return 1;
     return watcher_is_left_only(job) ? (int64_t)plan_pages_for_look(watcher->behind) : 0;
 }
 
 /* How deep a head sweep should go from the job created at `from` on: the depth, in pages that span as much time as the
  * last ones did, where what it shows is worth most more than its pages cost. 0: nowhere. */
-static void judge_depth(struct watcher *watcher, wall_time from)
+static void judge_depth(struct watcher *watcher, wall_time from, bool is_walk)
 {
     int64_t at_depth[MAX_DEPTH + 1] = {0}, most = 0, worth = 0;
     watcher->head_depth = 0;
@@ -47,7 +47,7 @@ static void judge_depth(struct watcher *watcher, wall_time from)
             continue;
         int64_t age = job->created_at.ms < from.ms ? from.ms - job->created_at.ms : 0;
         if (age / watcher->head_span < MAX_DEPTH)
-            at_depth[age / watcher->head_span + 1] += worth_of(watcher, job);
+            at_depth[age / watcher->head_span + 1] += worth_of(watcher, job, is_walk);
     }
     for (uint32_t depth = 1; depth <= MAX_DEPTH; depth++) {
         worth += at_depth[depth];
@@ -59,24 +59,27 @@ static void judge_depth(struct watcher *watcher, wall_time from)
     watcher->head_limit = (wall_time){from.ms - watcher->head_span * watcher->head_depth};
 }
 
-void watcher_judge_depth(struct watcher *watcher, mono_time now)
+/* Where the head sweep that runs has come to, or the next one would begin. */
+static wall_time where_it_is(const struct watcher *watcher, mono_time now)
 {
     wall_time from = watcher->head_newest;
     if (!wall_is_none(from))
         from.ms += mono_diff(now, watcher->head_read);
-    if (watcher->head.running && !wall_is_none(watcher->head.last_created))
-        from = watcher->head.last_created;
-    judge_depth(watcher, from);
+    bool is_under_way = watcher->head.running && !wall_is_none(watcher->head.last_created);
+    return is_under_way ? watcher->head.last_created : from;
+}
+
+void watcher_judge_depth(struct watcher *watcher, mono_time now)
+{
+    judge_depth(watcher, where_it_is(watcher, now), watcher->walking);
 }
 
 void watcher_choose_walk(struct watcher *watcher, mono_time now)
 {
-    bool was = watcher->walking;
     size_t by_looks = watcher->active_pages + watcher->ends;
     watcher->ends = 0;
-    watcher->walking = true;
-    watcher_judge_depth(watcher, now);
-    size_t by_walk = was ? CHEAPER(watcher->head_depth) : watcher->head_depth;
+    judge_depth(watcher, where_it_is(watcher, now), true);
+    size_t by_walk = watcher->walking ? CHEAPER(watcher->head_depth) : watcher->head_depth;
     watcher->walking = watcher->behind && watcher->head_depth > 0 && by_looks > by_walk;
 }
 
@@ -120,7 +123,7 @@ bool watcher_head_goes_on(struct watcher *watcher, const struct sweep *sweep, co
     mark_swept(watcher, sweep, last);
     if (page->next != NEXT_CURSOR)
         return false;
-    judge_depth(watcher, last);
+    judge_depth(watcher, last, watcher->walking);
     watcher_count_looks(watcher, now);
     if (watcher->walking)
         return watcher->head_depth > 0;
