@@ -284,6 +284,7 @@ static bool open_watches(struct app *app)
 
 bool app_open(struct app *app, const struct options *options, enum journal_port port)
 {
+    loop_hold_requests();
     forbid_dumps();
     app->options = options;
     app->exit_code = EXIT_USAGE;

@@ -10,6 +10,21 @@
 enum { N_SIGNALS = 4 };
 static const int signals[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
+/* Those that ask for something, and whose default is to kill. */
+static void mask_requests(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(how, &set, NULL);
+}
+
+void loop_hold_requests(void)
+{
+    mask_requests(SIG_BLOCK);
+}
+
 struct loop {
     uv_loop_t uv;
     struct loop_handlers handlers;
@@ -59,10 +74,12 @@ static void close_if_open(void *handle)
  */
 static void close_own_handles(struct loop *loop)
 {
+    mask_requests(SIG_BLOCK); /* between libuv's handlers and ours the default would kill */
     for (int i = 0; i < N_SIGNALS; i++)
         close_if_open(&loop->signals[i]);
     signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
+    mask_requests(SIG_UNBLOCK);
     close_if_open(&loop->stop);
     close_if_open(&loop->turn);
     close_if_open(&loop->gather);
@@ -154,8 +171,10 @@ struct loop *loop_new(const struct loop_handlers *handlers, int64_t offset)
         failed |= uv_signal_init(&loop->uv, &loop->signals[i]) != 0 ||
                   uv_signal_start(&loop->signals[i], on_signal, signals[i]) != 0;
     }
-    if (!failed)
+    if (!failed) {
+        mask_requests(SIG_UNBLOCK);
         return loop;
+    }
     close_own_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);

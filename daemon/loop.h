@@ -24,6 +24,10 @@ struct loop_handlers {
     void *user;
 };
 
+/* SIGHUP and SIGUSR1 wait from here on until a loop is there to answer them: a start may take seconds, and somebody who
+ * finds the process in the state directory may already ask it for something. For before threads are made. */
+void loop_hold_requests(void);
+
 /* NULL when libuv fails. SIGPIPE is ignored from here on. offset: see store_timeline(), added to
  * CLOCK_MONOTONIC. */
 struct loop *loop_new(const struct loop_handlers *handlers, int64_t offset);

@@ -194,6 +194,32 @@ def test_reload(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) ->
     assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("request_for", [signal.SIGHUP, signal.SIGUSR1])
+def test_what_is_asked_of_a_start_waits(place: Place, acct: Any, receiver: Receiver, request_for: signal.Signals) -> None:
+    """A start that reads a million jobs takes a while, and neither signal may be the end of it."""
+    acct.add_job(DELETE, id="A", status="complete")
+    place.write(webhook=receiver.url, account=FAST)
+    text = place.config.read_bytes()
+    place.config.unlink()
+    os.mkfifo(place.config)  # the start lasts until somebody writes
+    daemon = place.daemon()
+    def reader() -> int:
+        try:
+            return os.open(place.config, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return 0
+    pipe = wait_for(reader, what="it reads its configuration")
+    daemon.process.send_signal(request_for)
+    place.config.unlink()
+    place.config.write_bytes(text)
+    os.write(pipe, text)
+    os.close(pipe)
+    wait_told(receiver, ("watch.started", ""))
+    if request_for == signal.SIGHUP:
+        daemon.wait_line("configuration reloaded")
+    assert daemon.stop() == 0
+
+
 @pytest.mark.parametrize("moment", ["idle", "request in flight", "webhook in flight"])
 def test_stop_takes_less_than_a_second(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver, moment: str) -> None:
     acct.add_job(DELETE, id="A", status="processing")
