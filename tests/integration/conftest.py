@@ -132,9 +132,19 @@ class Daemon:
             self.process.wait()
 
     def stop(self, timeout: float = DEADLINE) -> int:
+        """In its first moments a process is ended by the signal itself, which says nothing of how it stops."""
+        wait_for(lambda: self.process.poll() is not None or self._catches(signal.SIGTERM))
         self._look()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
+
+    def _catches(self, number: signal.Signals) -> bool:
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except FileNotFoundError:
+            return False
+        caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+        return caught is not None and bool(int(caught[1], 16) >> number - 1 & 1)
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
