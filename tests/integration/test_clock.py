@@ -163,6 +163,33 @@ def test_summer_time(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receive
     assert since.returncode == 0 and len(since.stdout.splitlines()) == 3, since.stderr
 
 
+def test_leap_seconds(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
+    """All times of all jobs, and the one of a Retry-After, in a second that only the calendar has."""
+    def leap(answer: Any) -> None:
+        data = (answer.document or {}).get("data", [])
+        for job in data if isinstance(data, list) else [data]:
+            for name in ("created_at", "started_at", "completed_at"):
+                if job["attributes"].get(name):
+                    job["attributes"][name] = "2016-12-31T23:59:60.5+00:00"
+    acct.add_many(DELETE, 150, active=120)
+    acct.add_job(DELETE, id="RUNS", status="processing")
+    acct.add_job(DELETE, id="ENDS", status="processing")
+    sim.fault("edit", change=leap, times=None)
+    clock = Clock(place)
+    daemon = start(place, receiver, clock)
+    acct.set("ENDS", status="complete")
+    wait_told(receiver, ("job.completed", "ENDS"))
+    sim.clear_faults()
+    refused = sim.fault("status", status=429, retry_after="Sat, 31 Dec 2016 23:59:60 GMT")
+    sim.fault("edit", change=leap, times=None)
+    wait_for(lambda: refused.hits)
+    more_requests(sim, 6)
+    told_kinds = [kind for kind in kinds(receiver) if kind != "api.throttled"]  # which a 429 may well be
+    assert sorted(told_kinds) == ["job.completed", "watch.started"]
+    assert told(receiver, "job.completed")[0]["data"]["job"]["created_at"] == "2016-12-31T23:59:59.999Z"
+    assert daemon.stop() == 0
+
+
 def another_boot(place: Place) -> None:
     """From the next life on, CLOCK_MONOTONIC is not the one that the state's times were counted in."""
     with closing(sqlite3.connect(place.state / "klv-jobwatch.db")) as db, db:
