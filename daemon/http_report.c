@@ -76,7 +76,6 @@ static void describe(const struct http_transfer *t, enum http_error error, CURLc
     free(origin);
 }
 
-/* The one call of done. t is out of the multi and of the list; it is freed here. */
 void transfer_report(struct http_transfer *t, enum http_error error, CURLcode code)
 {
     char text[512];

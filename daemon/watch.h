@@ -1,7 +1,7 @@
 /*
  * watch: the shell of one account: its key, its watchers (one per family), its health. It carries out what
- * the core decides: it sends requests, hands answers in, commits each batch, then wakes the delivery. The
- * only file that sees both sides.
+ * the core decides: it sends requests, hands answers in, commits each batch, then wakes the delivery. Its
+ * files are the only ones that see both sides.
  *
  * Invariant: what an answer changed is committed, jobs, events and deliveries in one transaction, before
  * anything of it is sent. When a commit fails, the batch stays and is tried again; its events go to the

@@ -1,4 +1,11 @@
-/* What the files of a watch share; nobody else includes this. */
+/*
+ * What the files of a watch share; nobody else includes this.
+ *
+ * watch.c makes a watch and ends it, watch_reload.c gives it another configuration, watch_report.c says how it stands.
+ * A round is in watch_round.c: it sends by watch_flight.c and writes by watch_commit.c, which writes each family's rows
+ * by watch_store.c. An answer comes from the loop to watch_flight.c, which passes it to watch_answer.c; that one wants
+ * the next round.
+ */
 #ifndef KLV_WATCH_PRIVATE_H
 #define KLV_WATCH_PRIVATE_H
 
@@ -15,14 +22,7 @@ struct family_watch {
     bool failed; /* `once` */
 };
 
-/* One request on its way. */
-struct flight {
-    struct family_watch *family;
-    unsigned slot;
-    char *url; /* until it leaves */
-    struct http_transfer *transfer;
-    struct flight *next;
-};
+struct flight;
 
 struct watch {
     struct watch_shared shared;
@@ -58,14 +58,58 @@ struct watch {
     mono_time began;
 };
 
+/* What could not be sent is tried again so much later, in ms. */
+#define NOT_SENT_WAIT 1000
+
+/* ---- watch.c ---- */
+
 struct watcher_options watch_options(const struct watch *watch, const struct family *family, int64_t phase);
 /* phase in ms of the interval; NULL with a sentence in why. */
 struct family_watch *watch_new_family(struct watch *watch, const struct family *type, int64_t phase,
                                       char *why, size_t why_size);
 void watch_free_family(struct family_watch *family); /* NULL is fine */
-/* Give up what is in flight for a family (NULL: for all). */
-void watch_cancel(struct watch *watch, const struct family_watch *family);
+
+/* ---- watch_round.c ---- */
+
 /* Ask for a part of the next round. */
 void watch_want(struct watch *watch);
+
+/* ---- watch_flight.c ---- */
+
+/* Whether MOST_IN_FLIGHT is reached; noted for the round. */
+bool flights_are_crowded(struct watch *watch);
+
+/* A request that is to leave at the round's end. Takes its URL. False: no memory, the watcher does not know yet. */
+bool flight_add(struct watch *watch, struct family_watch *family, struct watcher_request *wanted);
+
+/* Send what was added, in that order. What cannot be sent is dropped, and the round's `next` is soon. */
+void flights_depart(struct watch *watch, struct now now);
+
+/* Give up what is in flight for a family (NULL: for all). */
+void watch_cancel(struct watch *watch, const struct family_watch *family);
+
+/* ---- watch_answer.c ---- */
+
+void answer_take(struct watch *watch, struct family_watch *family, unsigned slot,
+                 const struct http_response *response);
+
+/* ---- watch_commit.c ---- */
+
+/* Whether so much waits, while the store fails, that nothing more is to be asked for; said once. */
+bool commit_is_full(struct watch *watch);
+bool commit_is_due(struct watch *watch, struct now now);
+
+/* Everything that waits to be written; within an open transaction. */
+bool commit_write(struct watch *watch, struct now now);
+
+/* How that ended. */
+void commit_written(struct watch *watch, bool fine, struct now now);
+
+/* Say once that state is not being saved, or that it is again; and when to try again. */
+void commit_note(struct watch *watch, bool fine, struct now now);
+
+/* The last words, in a transaction of their own: what was not urgent, and the exact ledger. Not of a watch that never
+ * started. */
+void commit_last(struct watch *watch);
 
 #endif

@@ -17,7 +17,7 @@
 
 /* Requests under way at a time. */
 #define MAX_OPEN 8
-/* As in watch.c: a page of 100 jobs with all their relationships is a few hundred KiB. */
+/* As in watch_flight.c: a page of 100 jobs with all their relationships is a few hundred KiB. */
 #define MAX_BODY (16u << 20)
 /* The API's Date has whole seconds, and an answer takes some time. */
 #define CLOCK_PRECISION 2000
