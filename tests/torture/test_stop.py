@@ -18,8 +18,7 @@ from receiver import Receiver
 from test_crash import POINTS
 from test_disk import FAST, jobs, start, told
 
-# The promise is one second; the rest is for a machine that does other things as well. What was measured is printed.
-SOON = 3.0
+SOON = 1.0  # the promise; what was measured is printed
 
 
 @pytest.fixture
@@ -29,9 +28,7 @@ def sim() -> Iterator[SimKlaviyo]:
 
 
 def ends_soon(daemon: Daemon, record_property: Any) -> None:
-    began = time.monotonic()
-    assert daemon.stop() == 0, daemon.text()
-    took = time.monotonic() - began
+    took = daemon.stop_timed()
     assert took < SOON
     record_property("stops", 1)
     record_property("ms they took together", int(took * 1000))
@@ -68,7 +65,7 @@ def test_at_any_moment_of_a_busy_life(place: Place, acct: Any, receiver: Receive
     time.sleep(chance.uniform(0, 0.4))  # the moment itself is what is left to chance
     ends_soon(daemon, record_property)
     again = place.daemon()
-    wait_for(lambda: {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == set(active), timeout=60)
+    wait_for(lambda: {e["data"]["job"]["id"] for e in told(receiver, "job.completed")} == set(active))
     assert again.stop() == 0
     assert len(told(receiver, "job.completed")) == len(active), "one id each"
     assert len(told(receiver, "watch.started")) == 1
