@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from conftest import DELETE, Daemon, Place, wait_for
+from conftest import DEADLINE, DELETE, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
 
@@ -20,24 +22,39 @@ STATUS = re.compile(r"(?P<jobs>\d+) jobs, (?P<active>\d+) active in 1 family; la
 
 
 class Manager:
-    """Stands where systemd does: a socket that takes the notifications."""
+    """Stands where systemd does: a socket that takes the notifications. As systemd, it takes them when they come: a sender waits while ten
+    are not taken."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.told = path, list[str]()
+        self._queue: queue.Queue[str] = queue.Queue()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
 
-    def next(self, timeout: float = 30.0) -> str | None:
+    def _take(self) -> None:
+        while text := self._socket.recv(8192).decode():
+            self._queue.put(text)
+
+    def next(self, timeout: float = DEADLINE) -> str | None:
         """The next notification, None when there is none for so long."""
-        self._socket.settimeout(timeout)
         try:
-            self.told.append(self._socket.recv(8192).decode())
-        except TimeoutError:
+            self.told.append(self._queue.get(timeout=timeout))
+        except queue.Empty:
             return None
         return self.told[-1]
+
+    def rest(self) -> list[str]:
+        """All that were sent until now and not looked at yet."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(b"that is all", str(self.path))
+        return list(iter(self.next, "that is all"))
 
     def wait(self, pattern: str) -> re.Match[str]:
         """Until a notification is this one."""
@@ -78,14 +95,13 @@ def test_start_and_stop(place: Place, acct: Any, sim: SimKlaviyo, manager: Manag
     manager.wait_status(jobs="30", active="10", queued="0")
     assert daemon.stop() == 0
     manager.wait("STOPPING=1")
-    assert manager.next(0.01) is None, "nothing comes after it"
+    assert manager.rest() == [], "nothing comes after it"
 
 
 def test_no_readiness_without_a_key(place: Place, manager: Manager) -> None:
     (place.path / "api-key").unlink()
-    assert start(place, manager).process.wait(30) == 2
-    while text := manager.next(0.01):
-        assert "READY" not in text
+    assert start(place, manager).process.wait(DEADLINE) == 2
+    assert not [text for text in manager.rest() if "READY" in text]
 
 
 def test_reload(place: Place, acct: Any, sim: SimKlaviyo, manager: Manager) -> None:
@@ -124,8 +140,7 @@ def test_nobody_asked_for_a_watchdog(place: Place, acct: Any, sim: SimKlaviyo, m
     manager.wait_status(jobs="0", queued="0")
     began = len(sim.requests)
     wait_for(lambda: len(sim.requests) > began + 10)
-    while text := manager.next(0.01):
-        assert "WATCHDOG" not in text
+    assert not [text for text in manager.rest() if "WATCHDOG" in text]
 
 
 def test_the_status_is_true(place: Place, acct: Any, sim: SimKlaviyo, manager: Manager, receiver: Receiver) -> None:
