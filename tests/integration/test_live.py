@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 
 import pyte
 import pytest
-from conftest import DELETE, PROGRAM, Place, wait_for
+from conftest import DEADLINE, DELETE, PROGRAM, Place, wait_for
 
 FAST = "interval = 200ms idle-interval = 300ms full-sweep-interval = 3s"
 
@@ -29,6 +29,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
+        self.drawn = 0  # bytes of it
         self.lock = threading.Lock()
         self.ours, theirs = pty.openpty()
         self.size(columns, lines)
@@ -47,7 +48,15 @@ class Terminal:
                 return
             with self.lock:
                 self.raw += data
-                self.stream.feed(data)
+                self._draw()
+
+    def _draw(self) -> None:
+        """As terminals do that know the mode 2026, which begins and ends a frame: a frame when all of it is there."""
+        begun, ended = self.raw.rfind(b"\x1b[?2026h"), self.raw.rfind(b"\x1b[?2026l")
+        whole = begun if begun > ended else len(self.raw)
+        if whole > self.drawn:
+            self.stream.feed(self.raw[self.drawn:whole])
+            self.drawn = whole
 
     def size(self, columns: int, lines: int) -> None:
         with self.lock:
@@ -59,26 +68,27 @@ class Terminal:
             return [line.rstrip() for line in self.screen.display]
 
     def wait(self, seen: Callable[[str], Any]) -> list[str]:
-        try:
-            wait_for(lambda: seen("\n".join(self.text())))
-        except TimeoutError as late:
-            raise AssertionError("\n".join(self.text())) from late
-        return self.text()
+        """The lines of the first screen of which that is true."""
+        def found() -> list[str] | None:
+            lines = self.text()
+            return lines if seen("\n".join(lines)) else None
+        lines: list[str] = wait_for(found, what=lambda: "\n".join(self.text()))
+        return lines
 
     def type(self, keys: bytes) -> None:
         os.write(self.ours, keys)
 
     def end(self) -> int:
         """The exit code, once it has ended by itself."""
-        code = self.process.wait(20)
-        self.reader.join(20)
+        code = self.process.wait(DEADLINE)
+        self.reader.join(DEADLINE)
         return code
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self.reader.join(20)
+        self.reader.join(DEADLINE)
         os.close(self.ours)
 
 
@@ -109,8 +119,8 @@ def watched(place: Place, acct: Any) -> Place:
 
 def test_a_live_view_of_the_jobs(watched: Place, acct: Any, terminal: Opener) -> None:
     live = terminal("jobs", "--follow", "--state", str(watched.state), columns=140)
-    live.wait(lambda text: "LARGE" in text and "SMALL" in text and " 25%" in text)
-    assert live.text()[0].startswith("2 jobs, 20") and live.text()[0].endswith("Ctrl-C ends")
+    rows = live.wait(lambda text: "LARGE" in text and "SMALL" in text and " 25%" in text)
+    assert rows[0].startswith("2 jobs, 20") and rows[0].endswith("Ctrl-C ends")
     acct.set("LARGE", completed=30000)
     live.wait(lambda text: " 75%" in text and "30,000" in text)
     acct.set("SMALL", status="complete", completed=10)
@@ -183,7 +193,7 @@ def test_colours_and_characters(watched: Place, terminal: Opener) -> None:
     assert b"\x1b[32mprocessing" in shown(NO_COLOR="")  # only a value that is not empty counts
     plain = shown(LANG="C")
     assert plain.isascii() and b"##........  25%" in plain
-    piped = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=10)
+    piped = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=DEADLINE)
     assert "\x1b" not in piped.stdout and "##" not in piped.stdout and " 25%" in piped.stdout
 
 
@@ -216,7 +226,7 @@ def test_the_reader_of_a_pipe_goes_away(watched: Place, words: list[str]) -> Non
     assert follower.stdout and follower.stderr
     follower.stdout.readline()
     follower.stdout.close()
-    assert follower.wait(10) == 0 and follower.stderr.read() == ""
+    assert follower.wait(DEADLINE) == 0 and follower.stderr.read() == ""
 
 
 def test_jobs_follow_in_a_pipe_tells_what_changed(watched: Place, acct: Any) -> None:
@@ -227,9 +237,9 @@ def test_jobs_follow_in_a_pipe_tells_what_changed(watched: Place, acct: Any) -> 
     changed = json.loads(follower.stdout.readline())
     assert (changed["id"], changed["completed_count"]) == ("SMALL", 4)
     follower.terminate()
-    assert follower.wait(10) == 0
+    assert follower.wait(DEADLINE) == 0
 
 
 def test_status_follow_needs_a_terminal(watched: Place) -> None:
-    done = subprocess.run([str(PROGRAM), "status", "--follow", "--state", str(watched.state)], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([str(PROGRAM), "status", "--follow", "--state", str(watched.state)], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 2 and "events --follow" in done.stderr
