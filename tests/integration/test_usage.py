@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, ROOT, Place, wait_for
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, ROOT, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo
 
 IMPORT = "profile-bulk-import-job"
 
 
 def said(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=10)
+    return subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=DEADLINE)
 
 
 def reading(place: Place, *words: str) -> subprocess.CompletedProcess[str]:
@@ -244,12 +247,29 @@ def test_status_of_many_accounts(place: Place, sim: SimKlaviyo) -> None:
     assert re.search(rf"^shop-05 +{DELETE} +2 ", one, re.MULTILINE) and "more accounts" not in one
 
 
+def freeze(place: Place, daemon: Daemon) -> None:
+    """Stops it where it writes nothing, or the state file would stay locked."""
+    (file,) = place.state.glob("*.db")
+
+    def is_free() -> bool:
+        daemon.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        with contextlib.closing(sqlite3.connect(file, timeout=0)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return True
+            except sqlite3.OperationalError:
+                daemon.process.send_signal(signal.SIGCONT)
+                return False
+    wait_for(is_free)
+
+
 def test_status_tells_what_hangs_or_is_not_saved(place: Place, acct: Any) -> None:
     place.write(account="interval = 10m idle-interval = 10m full-sweep-interval = 10m")
     daemon = place.daemon()
     daemon.wait_line("watch.started")
     wait_for(lambda: reading(place, "status").returncode == 0)
-    daemon.process.send_signal(19)  # SIGSTOP: it says nothing of its own any more
+    freeze(place, daemon)  # it says nothing of its own any more
     try:
         def unsaved(report: Any) -> None:
             report["accounts"][0]["saved"] = False
@@ -264,7 +284,7 @@ def test_status_tells_what_hangs_or_is_not_saved(place: Place, acct: Any) -> Non
         done = reading(place, "status")
         assert done.returncode == 1 and re.search(r"! a sweep has been due for (59m \d+s|1h) and the daemon does nothing: ", done.stdout), done.stdout
     finally:
-        daemon.process.send_signal(18)
+        daemon.process.send_signal(signal.SIGCONT)
 
 
 # ---- check --online ----
