@@ -268,10 +268,9 @@ def watch_for_a_while(place: Place, sim: SimKlaviyo, acct: Any, arrived: list[tu
 
 def test_the_healthy_one_beside_a_dead_and_a_slow_one(place: Place, sim: SimKlaviyo, acct: Any) -> None:
     arrived: list[tuple[float, Delivery]] = []
-    with Receiver([SECRET], on_delivery=lambda d: arrived.append((time.time(), d))) as receiver, Loris() as loris, socket.create_server(
-            ("127.0.0.1", 0)) as unused:
+    with Receiver([SECRET], on_delivery=lambda d: arrived.append((time.time(), d))) as receiver, Loris() as loris, socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and never listens; nobody else is given the port
         dead = unused.getsockname()[1]
-        unused.close()
         account = f'account "main" {{ api-key-file = "{place.path}/api-key" budget = 100% interval = 200ms idle-interval = 200ms }}\n'
 
         def hook(name: str, url: str) -> str:
