@@ -58,7 +58,7 @@ def get(sim: SimKlaviyo, path: str, key: str | None = "key", revision: str | Non
     given = {"Authorization": f"Klaviyo-API-Key {key}"} if key else {}
     given |= {"revision": revision} if revision else {}
     text = urlencode(query, quote_via=quote)
-    connection = http.client.HTTPConnection("127.0.0.1", sim.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sim.port, timeout=60)
     try:
         connection.request(method, path + ("?" + text if text else ""), headers=given | (headers or {}))
         return Reply(connection.getresponse())
@@ -406,7 +406,7 @@ def test_a_running_clock_needs_no_help():
     with SimKlaviyo() as sim:
         acct = sim.account("key")
         job = acct.add_job(DELETE, life=Life([(0.05, {"status": "complete"})]))
-        sim.wait_for(lambda: acct.job(job).status == "complete", 5)
+        sim.wait_for(lambda: acct.job(job).status == "complete")
 
 
 def test_stale_pages_show_earlier_times(sim):
@@ -432,7 +432,7 @@ def test_stale_pages_show_earlier_times(sim):
 def raw(sim: SimKlaviyo) -> bytes:
     """Every byte of the answer; what came before a reset is kept, and the reset marked."""
     received = b""
-    with socket.create_connection(("127.0.0.1", sim.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
         connection.sendall(f"GET /api/{DELETE}s HTTP/1.1\r\nHost: x\r\nAuthorization: Klaviyo-API-Key key\r\nrevision: {NEW}\r\n"
                            "Accept-Encoding: gzip\r\nConnection: close\r\n\r\n".encode())
         try:
@@ -490,10 +490,11 @@ def test_delays_and_silence(sim):
     sim.fault("drop")
     with socket.create_connection(("127.0.0.1", sim.port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        sim.wait_for(lambda: sim.requests[-1].fault == "drop")
         connection.settimeout(0.1)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-    assert sim.requests[-1].fault == "drop" and sim.requests[-1].status is None
+        assert sim.requests[-1].status is None
 
 
 def test_faults_in_pages(sim):
@@ -550,13 +551,13 @@ def test_refusing_and_coming_back(sim):
         with pytest.raises(ConnectionRefusedError):
             jobs(sim)
     assert jobs(sim).status == 200 and sim.port == port
-    sim.refuse(0.05)
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
-    sim.wait_for(lambda: _listens(port), 5)
+    began = time.monotonic()
+    sim.refuse(0.3)
+    assert not _listens(port) or time.monotonic() - began >= 0.3
+    sim.wait_for(lambda: _listens(port))
     with socket.create_connection(("127.0.0.1", port)) as idle:
         idle.sendall(b"GET")
-        sim.wait_for(lambda: sim.connections >= 3, 5)
+        sim.wait_for(lambda: sim.connections >= 3)
         sim.drop_connections()
         with pytest.raises(ConnectionResetError):
             idle.recv(1)
@@ -593,7 +594,7 @@ def test_certificates(certificates, kind, problem):
     with SimKlaviyo(tls=certificates.context(kind)) as sim:
         assert sim.url.startswith("https://localhost:")
         trust = ssl.create_default_context(cafile=certificates.ca_file)
-        connection = http.client.HTTPSConnection("localhost", sim.port, context=trust, timeout=10)
+        connection = http.client.HTTPSConnection("localhost", sim.port, context=trust, timeout=60)
         if problem:
             with pytest.raises(ssl.SSLCertVerificationError, match=problem):
                 connection.request("GET", "/")
@@ -608,7 +609,7 @@ def test_http2_in_front(certificates):
         sim.account("key").add_many(DELETE, 101)
         shown = subprocess.run(
             ["curl", "-sS", "--http2", "--cacert", certificates.ca_file, "-H", "Authorization: Klaviyo-API-Key key", "-H",
-             f"revision: {NEW}", "-w", "\n%{http_version}", f"{front.url}/api/{DELETE}s"], capture_output=True, text=True, timeout=20)
+             f"revision: {NEW}", "-w", "\n%{http_version}", f"{front.url}/api/{DELETE}s"], capture_output=True, text=True, timeout=60)
         body, _, version = shown.stdout.rpartition("\n")
         assert version == "2" and json.loads(body)["links"]["next"].startswith(front.url + "/api/"), shown
 
@@ -626,7 +627,7 @@ def post(receiver: Receiver, body: bytes = b'{"type":"x"}', signature: str | Non
     stamp = str(int(time.time()) if timestamp is None else timestamp)
     headers = {"webhook-id": "evt_1", "webhook-timestamp": stamp,
                "webhook-signature": signature or sign(SECRET, "evt_1", stamp, body)} if signed else {}
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=60)
     try:
         connection.request("POST", "/hook", body, headers)
         return Reply(connection.getresponse())
@@ -693,4 +694,4 @@ def test_the_command_reads_a_script(tmp_path):
             assert [get(sim, f"/api/{DELETE}s/first").status for _ in range(2)] == [500, 200]
         finally:
             command.terminate()
-        assert command.wait(5) == 0
+        assert command.wait(60) == 0
