@@ -80,7 +80,7 @@ def test_a_process(search: Canaries) -> None:
 
 def ask(url: str, **headers: str) -> None:
     try:
-        urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60).close()
     except urllib.error.HTTPError as error:
         error.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, Place, wait_for
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
 
@@ -23,7 +23,7 @@ READERS = [["status"], ["jobs"], ["events"]]
 
 
 def reading(place: Place, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *words, "--state", str(place.state)], capture_output=True, text=True, timeout=20,
+    return subprocess.run([str(PROGRAM), *words, "--state", str(place.state)], capture_output=True, text=True, timeout=DEADLINE,
                           env=os.environ | {"TZ": "Asia/Kolkata", "LC_ALL": "C"}, **more)
 
 
@@ -201,7 +201,7 @@ def test_without_permission(empty: Place, words: list[str]) -> None:
         somebody: dict[str, Any] = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
         if not somebody:
             os.chmod(state, 0)
-        done = subprocess.run([program, *words, "--state", str(state)], capture_output=True, text=True, timeout=10, **somebody)
+        done = subprocess.run([program, *words, "--state", str(state)], capture_output=True, text=True, timeout=DEADLINE, **somebody)
         os.chmod(state, 0o700)
     assert done.returncode == 1 and done.stdout == ""
     assert "Permission denied" in done.stderr and "may you read it?" in done.stderr and file.name in done.stderr

@@ -9,7 +9,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, Place, wait_for
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
 
@@ -17,7 +17,7 @@ FAST = "interval = 200ms idle-interval = 300ms full-sweep-interval = 3s"
 
 
 def reading(place: Place, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *words, "--state", str(place.state)], capture_output=True, text=True, timeout=10)
+    return subprocess.run([str(PROGRAM), *words, "--state", str(place.state)], capture_output=True, text=True, timeout=DEADLINE)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_events_follow(place: Place, acct: Any, told: list[dict[str, Any]]) -> N
     place.once()
     assert "job.cancelled" in follower.stdout.readline()
     follower.stdout.close()  # nobody reads any more: it ends by itself
-    assert follower.wait(10) == 0
+    assert follower.wait(DEADLINE) == 0
 
 
 def test_status_of_a_running_daemon(place: Place, acct: Any, receiver: Receiver) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DELETE, PROGRAM, ROOT, Place
+from conftest import DEADLINE, DELETE, PROGRAM, ROOT, Place
 
 SCRIPTS = ROOT / "config" / "completions"
 
 
 def offers(*words: str) -> list[str]:
-    done = subprocess.run([str(PROGRAM), "complete", "--", *words], capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run([str(PROGRAM), "complete", "--", *words], capture_output=True, text=True, timeout=DEADLINE, check=True)
     assert done.stderr == ""
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
@@ -23,7 +23,7 @@ def offers(*words: str) -> list[str]:
 def in_bash(words: list[str], here: Path) -> list[str]:
     script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _klv_jobwatch; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "--norc", "-c", script, "bash", str(SCRIPTS / "klv-jobwatch.bash"), str(PROGRAM), *words], cwd=here,
-                          capture_output=True, text=True, timeout=20)
+                          capture_output=True, text=True, timeout=DEADLINE)
     return done.stdout.split()
 
 
@@ -32,7 +32,7 @@ def in_zsh(words: list[str], here: Path) -> list[str]:
     script = ('script=$1; shift; words=("$@"); CURRENT=$#words; _describe() { print -l -- "${offers[@]%%:*}" }; _files() { print -l -- *(.N) }; '
               'source $script')
     done = subprocess.run(["zsh", "-f", "-c", script, "zsh", str(SCRIPTS / "_klv-jobwatch"), str(PROGRAM), *words], cwd=here,
-                          capture_output=True, text=True, timeout=20)
+                          capture_output=True, text=True, timeout=DEADLINE)
     assert done.stderr == ""
     return done.stdout.split()
 
@@ -41,7 +41,7 @@ def in_fish(words: list[str], here: Path) -> list[str]:
     line = " ".join(["klv-jobwatch", *words])
     environment = os.environ | {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "HOME": str(here), "XDG_CONFIG_HOME": str(here / "fish")}
     done = subprocess.run(["fish", "--no-config", "-c", f"source {SCRIPTS}/klv-jobwatch.fish; complete -C '{line}'"], cwd=here, env=environment,
-                          capture_output=True, text=True, timeout=20)
+                          capture_output=True, text=True, timeout=DEADLINE)
     assert done.stderr == ""
     return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
 

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, ROOT, SECRET, Place
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, ROOT, SECRET, Place
 
 
 def one_line(text: str) -> str:
@@ -41,15 +41,15 @@ def test_a_missing_scope(place: Place, sim: Any) -> None:
     (["events", "--lines"], "needs a value"), (["events", "-n", "0"], "1 to 1000000"), (["once", "extra"], "extra"),
 ])
 def test_usage(words: list[str], expected: str) -> None:
-    done = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 2 and done.stdout == ""
     assert expected in one_line(done.stderr)
 
 
 def test_typed_alone() -> None:
-    done = subprocess.run([str(PROGRAM)], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([str(PROGRAM)], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 2 and "First steps" in done.stdout
-    done = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0 and done.stdout.startswith("klv-jobwatch ")
 
 
@@ -121,7 +121,7 @@ def test_a_state_directory_that_cannot_be_written(place: Place) -> None:
     counts.mkdir()
     counts.chmod(0o777)
     done = subprocess.run([str(PROGRAM), "once", "--config", str(place.config), "--state", str(place.state)],
-                          capture_output=True, text=True, timeout=10, user=65534, group=65534, extra_groups=[],
+                          capture_output=True, text=True, timeout=DEADLINE, user=65534, group=65534, extra_groups=[],
                           env=os.environ | {"GCOV_PREFIX": str(counts)})
     assert done.returncode == 1 and str(place.state) in one_line(done.stderr)
 
@@ -165,7 +165,7 @@ def test_the_example_configuration_is_fine(place: Place) -> None:
     env = {"CREDENTIALS_DIRECTORY": str(credentials), "PATH": os.environ["PATH"]}
 
     def check() -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(PROGRAM), "check", "--config", str(place.config)], capture_output=True, text=True, env=env, timeout=10)
+        return subprocess.run([str(PROGRAM), "check", "--config", str(place.config)], capture_output=True, text=True, env=env, timeout=DEADLINE)
     done = check()
     assert done.returncode == 0 and "no errors" in done.stdout, done.stderr
     options = [line[2:] if line.startswith("# ") and ("=" in line or "{" in line or "}" in line) and "file" not in line else

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from conftest import DELETE, KEY, PROGRAM, WRAPPER, Place, _environment, wait_for
+from conftest import DEADLINE, DELETE, KEY, PROGRAM, WRAPPER, Place, _environment, wait_for
 from receiver import Receiver
 
 PAYLOADS = {
@@ -194,7 +194,7 @@ def under_journald(place: Place, journald: Journald) -> Iterator[None]:
         try:
             yield
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(DEADLINE) == 0
         finally:
             process.kill()
             process.wait()

@@ -137,7 +137,7 @@ def play(program: str, directory: Path, stage: Stage) -> bool:
             complete = perform(sim, receiver, stage, process)
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(10)
+            code = process.wait(PATIENCE)
             reader.join()
         return summary(sim, receiver, stage, alerts, complete and code == 0)
 

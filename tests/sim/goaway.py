@@ -64,7 +64,7 @@ class BreakingHttp2:
     def _serve(self, raw: socket.socket) -> None:
         try:
             with self._context.wrap_socket(raw, server_side=True) as sock:
-                sock.settimeout(30)
+                sock.settimeout(60)
                 _Connection(sock, self).run()
         except (OSError, ssl.SSLError):
             pass  # the client went away

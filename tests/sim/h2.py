@@ -12,7 +12,7 @@ from typing import IO
 from tls import Certificates
 
 ATTEMPTS = 5  # a free port may be taken by somebody else before nghttpx has it
-READY_WITHIN = 10.0
+READY_WITHIN = 30.0
 
 
 class Http2Front:

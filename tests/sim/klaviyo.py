@@ -28,7 +28,7 @@ from families import ALL_SCOPES, FAMILIES, Family  # noqa: E402, F401  (for the 
 from faults import Context, Fault, Faults, Match  # noqa: E402
 from jobs import ORDERS, Account, Job, Life, error, ulid  # noqa: E402, F401
 from limits import Meter, Windows, measure  # noqa: E402
-from requestlog import Log, Request  # noqa: E402
+from requestlog import PATIENCE, Log, Request  # noqa: E402
 from server import Server  # noqa: E402
 from wire import send  # noqa: E402
 
@@ -154,11 +154,11 @@ class SimKlaviyo:
     def clear_requests(self) -> None:
         self._log.clear()
 
-    def wait_for(self, condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+    def wait_for(self, condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
         """The first true result of condition(); TimeoutError when it stays false."""
         return self._log.wait_for(condition, timeout, self._timeline.run_due, what)
 
-    def wait_requests(self, n: int, match: Match = None, timeout: float = 10.0) -> list[Request]:
+    def wait_requests(self, n: int, match: Match = None, timeout: float = PATIENCE) -> list[Request]:
         """Waits for n answered requests that match (a part of the decoded path and query, or a function)."""
         def enough() -> list[Request]:
             found = [r for r in self.requests if r.status is not None and _matches(match, r)]

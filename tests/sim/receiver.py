@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from answer import Answer  # noqa: E402
 from faults import Context, Fault, Faults, Match  # noqa: E402
-from requestlog import Log  # noqa: E402
+from requestlog import PATIENCE, Log  # noqa: E402
 from server import Server  # noqa: E402
 from wire import send  # noqa: E402
 
@@ -156,11 +156,11 @@ class Receiver:
         finally:
             self.accept()
 
-    def wait_for(self, condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+    def wait_for(self, condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
         """The first true result of condition(); TimeoutError when it stays false."""
         return self._log.wait_for(condition, timeout, None, what)
 
-    def wait_accepted(self, n: int, timeout: float = 10.0) -> list[Delivery]:
+    def wait_accepted(self, n: int, timeout: float = PATIENCE) -> list[Delivery]:
         """Waits until n deliveries were accepted."""
         return self.wait_for(lambda: self.accepted if len(self.accepted) >= n else [], timeout, f"{n} deliveries")
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
+PATIENCE = 60.0  # seconds: for what comes in moments on an idle machine
 POLL = 0.02  # seconds: conditions may look at things outside of the server, which notify nobody
 T = TypeVar("T")
 LISTENERS: list[Callable[[Any], None]] = []  # each gets every entry of every log, when it is added
@@ -75,7 +76,7 @@ class Log(Generic[Entry]):
         with self.changed:
             self._entries.clear()
 
-    def wait_for(self, condition: Callable[[], T], timeout: float = 10.0, tick: Callable[[], Any] | None = None,
+    def wait_for(self, condition: Callable[[], T], timeout: float = PATIENCE, tick: Callable[[], Any] | None = None,
                  what: str = "") -> T:
         """The first true result of condition; TimeoutError with the end of the log when it stays false."""
         until = time.monotonic() + timeout

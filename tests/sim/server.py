@@ -54,7 +54,7 @@ class Server:
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Runs a coroutine in the server's loop and waits for it. Not from the loop's own thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def refuse(self, drop_connections: bool = True) -> None:
         """From now on new connections are refused."""

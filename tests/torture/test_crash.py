@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import RUNS, SEED
-from harness import PROGRAM, SECRET, Place, wait_for
+from harness import DEADLINE, PROGRAM, SECRET, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
 from history import Ledger, Script
@@ -63,7 +63,7 @@ class Run:
         command = ["run", "--no-journal"] if daemon else ["once", "--json"]
         process = self._start(command, env)
         # A daemon does not end by itself, and without a point the kill comes at a random moment.
-        patience = self.chance.uniform(0, 0.5) if daemon else 20 if env else self.chance.uniform(0, 0.06)
+        patience = self.chance.uniform(0, 0.5) if daemon else DEADLINE if env else self.chance.uniform(0, 0.06)
         try:
             out, err = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
@@ -99,7 +99,7 @@ class Run:
         """Lives without a crash, until the receiver has all that is expected by now."""
         def quiet() -> bool:
             done = self._start(["once", "--json"], {})
-            out, err = done.communicate(timeout=30)
+            out, err = done.communicate(timeout=DEADLINE)
             assert done.returncode == 0, err
             self._hear(out, whole=True)
             self._hear_webhook()
@@ -135,7 +135,7 @@ def test_each_point_is_passed(tmp_path: Path) -> None:
     with SimKlaviyo() as sim, Receiver([SECRET]) as receiver:
         run = Run(tmp_path, sim, receiver, SEED)
         done = run._start(["once", "--json"], {"KLV_CRASH_LOG": str(log)})
-        done.communicate(timeout=30)
+        done.communicate(timeout=DEADLINE)
     assert set(log.read_text().split()) == set(POINTS)
 
 

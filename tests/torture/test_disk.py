@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from conftest import RUNS, SEED
-from harness import BUILD, DELETE, KEY, PROGRAM, Daemon, Place, wait_for
+from harness import BUILD, DEADLINE, DELETE, KEY, PROGRAM, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
 from history import Ledger
@@ -216,14 +216,14 @@ def test_memory_is_bounded_while_writing_fails(place: Place, acct: Any, sim: Sim
     disk.breaks(errno.ENOSPC)
     for job in active:
         acct.set(job, status="complete")
-    daemon.wait_line("Klaviyo is not asked again", timeout=60)
+    daemon.wait_line("Klaviyo is not asked again", timeout=2 * DEADLINE)
     wait_for(lambda: len(lines_of(daemon.text(), "job.completed")) >= 2000)
     late = acct.add_job(DELETE, id="LATE", status="complete")
     n, tries = len(sim.requests), disk.calls()
     wait_for(lambda: disk.calls() >= tries + 2, what="it goes on trying to write")
     assert len(sim.requests) - n <= 8, "only what was in flight"
     disk.mend()
-    wait_for(lambda: len(lines_of(daemon.text(), "job.completed")) == 5001, timeout=60)
+    wait_for(lambda: len(lines_of(daemon.text(), "job.completed")) == 5001, timeout=2 * DEADLINE)
     assert daemon.stop() == 0
     lines = lines_of(daemon.text(), "job.completed")
     assert len(lines) == len(set(lines)) == 5001

@@ -12,7 +12,7 @@ from typing import Any, Iterator
 
 import pytest
 from conftest import RUNS, SEED
-from harness import BUILD, DELETE, Place, wait_for
+from harness import BUILD, DEADLINE, DELETE, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
 from test_disk import FAST, Once, jobs, lines_of, sim, start, told  # noqa: F401 (fixture)
@@ -61,7 +61,7 @@ class Lives:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(f"{first} {count} {self._outputs[0]} {self._outputs[1]}\n")
         self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], 60)
+        ready, _, _ = select.select([self._process.stdout], [], [], DEADLINE)
         assert ready, f"it hangs: {first} {count}"
         status = int(self._process.stdout.readline())
         out, err = (path.read_text(errors="surrogateescape") for path in self._outputs)
@@ -213,7 +213,7 @@ def test_descriptors_run_out_from_the_start(once_place: Once, limit: int, record
     once_place.again()
     place = once_place.place
     done = subprocess.run(["prlimit", f"--nofile={limit}", str(BUILD / "klv-jobwatch"), "once", "--json", "--config", str(place.config),
-                           "--state", str(place.state)], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
+                           "--state", str(place.state)], capture_output=True, text=True, timeout=DEADLINE, env={"PATH": os.environ["PATH"]})
     assert done.returncode in (0, 1, 2) or (limit < 5 and done.returncode == 127), (limit, done)
     assert done.returncode == 0 or done.stderr, "it failed without a word"
     once_place.hear(done.stdout)

@@ -14,7 +14,7 @@ from typing import Any, Iterator
 import pytest
 from at_exit import seize, stopped_at_exit
 from canaries import traces
-from harness import BUILD, DELETE, PROGRAM, Place, wait_for
+from harness import BUILD, DEADLINE, DELETE, PROGRAM, Place, wait_for
 from klaviyo import SimKlaviyo, error
 from receiver import Receiver
 from test_disk import FAST, Disk, told
@@ -114,7 +114,7 @@ def test_memory_is_wiped_at_reload(tmp_path: Path, sim: SimKlaviyo, certificates
                 left[:] = in_memory(pid, traces(KEY, RAW, SECRET))
                 return not left
             try:
-                wait_for(wiped, timeout=15)  # connections from before the reload are closed within a few requests
+                wait_for(wiped)  # connections from before the reload are closed within a few requests
             except TimeoutError:
                 raise AssertionError("\n".join(left)) from None
             assert in_memory(pid, [NEW_KEY.encode()])
@@ -163,7 +163,7 @@ def test_memory_is_wiped_at_exit(tmp_path: Path, sim: SimKlaviyo, certificates: 
             process.send_signal(signal.SIGTERM)
         with stopped_at_exit(process.pid):
             left = in_memory(process.pid, traces(KEY, RAW, SECRET, URL_TOKEN))
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE) == 0
         assert told(hook, "watch.started")
         assert not left, "\n".join(left)
 
@@ -248,7 +248,7 @@ def test_no_core_is_dumped(tmp_path: Path, sim: SimKlaviyo) -> None:
             limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
             assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), limits
             os.kill(daemon.process.pid, 11)
-            assert daemon.process.wait(10) == -11
+            assert daemon.process.wait(DEADLINE) == -11
         finally:
             scene.place.stop()
         assert set(Path.cwd().glob("core*")) == before
