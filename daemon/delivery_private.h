@@ -1,4 +1,11 @@
-/* What the files of the delivery share; nobody else includes this. */
+/*
+ * What the files of the delivery share; nobody else includes this.
+ *
+ * delivery.c has the turn, the beginning and the end; delivery_configure.c takes a configuration; delivery_outbox.c
+ * records what is to be delivered. A turn pumps two kinds of queue, delivery_journal.c and, for each webhook,
+ * delivery_hook.c, which makes parcels (delivery_parcel.c) and judges answers (delivery_answer.c). What came of
+ * deliveries is kept and written by delivery_outcome.c. Queues come back to delivery.c only by delivery_soon.
+ */
 #ifndef KLV_DELIVERY_PRIVATE_H
 #define KLV_DELIVERY_PRIVATE_H
 
@@ -90,9 +97,26 @@ struct delivery {
 /* The turn comes at once. */
 void delivery_soon(struct delivery *delivery);
 
+/* ---- delivery_configure.c ---- */
+
+/* By the webhook's name; NULL: there is none. */
+struct hook *delivery_find_hook(const struct delivery *delivery, const char *name);
+
+/* ---- delivery_outbox.c ---- */
+
 /* As delivery_enqueue; with journal_only no webhook gets it, and never the one called `but`. */
 bool delivery_route(struct delivery *delivery, const struct event *event, struct now now,
                     mono_time hold_until, const char *but, bool journal_only, bool *ret_new);
+
+/* ---- delivery_journal.c: the queue of the journal ---- */
+
+/* Write a batch, when none is being written, of what is recorded, or of what could not be; when to come again. saved:
+ * whether the store takes outcomes now. */
+mono_time journal_pump(struct delivery *delivery, bool saved, struct now now);
+mono_time journal_pump_unsaved(struct delivery *delivery, struct now now);
+
+/* The batch is over; its outcomes from this one on are freed. */
+void journal_drop_batch(struct journal_queue *queue, size_t from);
 
 /* ---- delivery_outcome.c ---- */
 
