@@ -41,7 +41,7 @@ outer() {
   wait "$child" || status=$?
   wait "$child" 2>/dev/null || true
   # systemd's own subfolders; empty once the last process is gone, which may take a moment.
-  for _ in 1 2 3 4 5 6 7 8 9 10; do
+  for _ in $(seq 200); do
     find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null && break
     sleep 0.05
   done

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -211,13 +212,13 @@ def test_a_frozen_daemon_is_replaced(service: Service, sim: SimKlaviyo, acct: An
 
 
 def test_the_watchdog_leaves_a_waiting_daemon_alone(service: Service, sim: SimKlaviyo, acct: Any) -> None:
-    service.drop_in("[Service]\nWatchdogSec=300ms\n", "watchdog")
+    service.drop_in("[Service]\nWatchdogSec=1s\n", "watchdog")
     jobs = watching(service, sim, acct)
     sim.fault("drop", times=None)
     began = len(sim.requests)
     wait_for(lambda: len(sim.requests) > began)
-    # Ten times the watchdog's patience, measured by systemd: a job of its own that ends then.
-    service.machine.run("systemd-run", "--quiet", "--wait", "--property=Type=oneshot", "sleep", "3")
+    # Six times the watchdog's patience, measured by systemd: a job of its own that ends then.
+    service.machine.run("systemd-run", "--quiet", "--wait", "--property=Type=oneshot", "sleep", "6")
     sim.clear_faults()
     assert service.show("NRestarts") == "0"
     assert jobs
@@ -254,6 +255,24 @@ def test_journald_is_restarted_meanwhile(service: Service, sim: SimKlaviyo, acct
     service.wait_said("configuration reloaded")  # its stderr survives too
 
 
+def stop_starved(service: Service) -> float:
+    """Stops it; seconds of it in which it, systemd, or we at watching them, were ready to run and other processes had all cores."""
+    daemon, systemd = (service.machine.path(f"/proc/{pid}/schedstat") for pid in (service.pid, 1))
+
+    def waited(file: Path) -> float:
+        return int(file.read_text().split()[1]) / 1e9
+    own = Path("/proc/thread-self/schedstat")
+    began, last = waited(systemd) + waited(own) + waited(daemon), waited(daemon)
+    stopping = threading.Thread(target=service.stop)
+    stopping.start()
+    with contextlib.suppress(OSError):  # it is gone
+        while True:
+            last = waited(daemon)
+            time.sleep(0.002)
+    stopping.join()
+    return waited(systemd) + waited(own) + last - began
+
+
 def test_it_stops_at_once(service: Service, sim: SimKlaviyo, acct: Any, receiver: Receiver) -> None:
     jobs = watching(service, sim, acct, receiver.url)
     sim.fault("drop", match="bulk", times=None, skip=5)
@@ -261,10 +280,10 @@ def test_it_stops_at_once(service: Service, sim: SimKlaviyo, acct: Any, receiver
     for job in jobs:
         acct.set(job, status="complete")
     wait_for(lambda: any(r.fault for r in sim.requests) and any(d.fault for d in receiver.deliveries))
-    service.stop()
+    starved = stop_starved(service)
     # As systemd saw it: to ask for it and to hear of it takes time too.
-    began, over = (int(service.journal(f"MESSAGE_ID={said}")[-1]["__MONOTONIC_TIMESTAMP"]) for said in (STOPPING, STOPPED))
-    assert 0 < over - began < 1_000_000, "requests and deliveries that hang must not hold it up"
+    began, over = (int(service.journal(f"MESSAGE_ID={said}")[-1]["__MONOTONIC_TIMESTAMP"]) / 1e6 for said in (STOPPING, STOPPED))
+    assert began < over < began + starved + 1, "requests and deliveries that hang must not hold it up"
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
 
 
@@ -311,9 +330,9 @@ def test_separate_instances(service: Service, sim: SimKlaviyo, acct: Any) -> Non
 def test_a_long_start_is_waited_for(service: Service, sim: SimKlaviyo, acct: Any) -> None:
     """A store that takes long to open (a migration, much to recover) must not be cut off by the time limit of a start."""
     source = service.machine.path("/root/slow.c")
-    source.write_text("#include <unistd.h>\nint flock(int fd, int how) { (void)how; usleep(2500000); return fd < 0 ? -1 : 0; }\n")
+    source.write_text("#include <unistd.h>\nint flock(int fd, int how) { (void)how; usleep(6000000); return fd < 0 ? -1 : 0; }\n")
     service.machine.run("cc", "-shared", "-fPIC", "-o", "/usr/local/lib/slow-store.so", "/root/slow.c")
-    service.drop_in("[Service]\nTimeoutStartSec=1s\nEnvironment=LD_PRELOAD=/usr/local/lib/slow-store.so\n", "slow")
+    service.drop_in("[Service]\nTimeoutStartSec=3s\nEnvironment=LD_PRELOAD=/usr/local/lib/slow-store.so\n", "slow")
     service.configure(sim.url)
     service.start()
     service.wait_told("watch.started")
