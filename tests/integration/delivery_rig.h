@@ -34,8 +34,9 @@ struct rig {
     bool (*tick)(struct rig *rig); /* each TICK ms; true ends the life */
     int64_t deadline;
     bool timed_out;
-    int64_t stop_took; /* ms from loop_stop to the loop's end */
+    int64_t stop_took; /* ms from loop_stop to the loop's end, without those without a core */
     int64_t stopped_at;
+    int64_t starved; /* ms of the last life without a core */
     int saved_stdout;
     int64_t skipped; /* ms that seem to have passed since the last life, beside those of the clock */
     void *data;      /* the test's own */
@@ -92,7 +93,7 @@ static inline void rig_add_webhook(struct rig *rig, const char *name, int port, 
     size_t len = strlen(rig->config_text);
     snprintf(rig->config_text + len, sizeof rig->config_text - len,
              "webhook \"%s\" {\n url = \"http://127.0.0.1:%d/hook/very-secret-path\"\n"
-             " secret-file = \"%s/secret\"\n retry-base = 10ms\n retry-max = 40ms\n timeout = 2s\n%s\n}\n",
+             " secret-file = \"%s/secret\"\n retry-base = 10ms\n retry-max = 40ms\n timeout = 20s\n%s\n}\n",
              name, port, rig->dir, more);
 }
 
@@ -129,7 +130,7 @@ static inline void rig_on_timer(void *user)
     struct rig *rig = user;
     rig->timed_out = clock_now_ms() >= rig->deadline;
     if (rig->timed_out || rig->tick(rig)) {
-        rig->stopped_at = clock_now_ms();
+        rig->stopped_at = clock_now_ms() - starved_ms();
         loop_stop(rig->loop);
         return;
     }
@@ -192,11 +193,13 @@ static inline void rig_run(struct rig *rig, bool (*tick)(struct rig *rig), int64
     rig->tick = tick;
     rig->deadline = clock_now_ms() + within;
     rig->timed_out = false;
+    int64_t starved = starved_ms();
     redirect_stdout(rig);
     delivery_wake(rig->delivery);
     loop_timer_at(rig->timer, loop_now(rig->loop).mono);
     loop_run(rig->loop);
-    rig->stop_took = clock_now_ms() - rig->stopped_at;
+    rig->stop_took = clock_now_ms() - starved_ms() - rig->stopped_at;
+    rig->starved = starved_ms() - starved;
     restore_stdout(rig);
 }
 

@@ -1,7 +1,7 @@
 /* delivery: filters, and webhooks whose configuration is wrong or changes. */
 #include "delivery_rig.h"
 
-#define WITHIN 20000
+#define WITHIN 60000
 
 /* ---- filters ---- */
 

@@ -1,7 +1,7 @@
 /* delivery: events that wait for their job's errors. */
 #include "delivery_rig.h"
 
-#define WITHIN 20000
+#define WITHIN 60000
 
 static const struct job_error some_errors[] = {
     {.code = "invalid", .title = "Invalid input.", .detail = "external_id is unknown", .pointer = "/data"}};

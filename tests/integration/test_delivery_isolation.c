@@ -2,13 +2,13 @@
 #include "delivery_rig.h"
 #include "../../daemon/store_private.h" /* to count its statements */
 
-#define WITHIN 20000
+#define WITHIN 60000
 
 struct dead {
     struct scripted_server *healthy;
     int64_t began;
-    int64_t sent_at; /* when the newest event was recorded */
-    int64_t worst;   /* ms until it arrived */
+    int64_t sent_at; /* when the newest event was recorded, by a clock that stands still without a core */
+    int64_t worst;   /* ms until it arrived, by the same */
     size_t sent;
 };
 
@@ -16,19 +16,19 @@ struct dead {
 static bool healthy_is_served(struct rig *rig)
 {
     struct dead *dead = rig->data;
-    int64_t now = clock_now_ms();
     if (dead->sent > 0 && server_count(dead->healthy) < dead->sent)
         return false;
-    if (dead->sent > 0 && now - dead->sent_at > dead->worst)
-        dead->worst = now - dead->sent_at;
+    int64_t now = clock_now_ms(), granted = now - starved_ms();
+    if (dead->sent > 0 && granted - dead->sent_at > dead->worst)
+        dead->worst = granted - dead->sent_at;
     if (waiting_of(rig, "journal") > 0)
         return false; /* the backlog of the beginning */
     if (dead->sent == 0)
         dead->began = now;
-    if (now - dead->began >= 1500)
+    if (now - dead->began >= 1500 && dead->sent >= 10)
         return waiting_of(rig, "hook:ops") == 0; /* the last answer may still be on its way to us */
     dead->sent++;
-    dead->sent_at = now;
+    dead->sent_at = granted;
     bool is_new;
     struct now sample = loop_now(rig->loop);
     struct event *event = make_event(EVENT_JOB_CANCELLED, "01H", (int64_t)dead->sent);
@@ -62,7 +62,6 @@ static void run_dead_receiver(int dead_port, struct dead *dead)
     server_stop(&healthy);
     assert_false(rig.timed_out);
     assert_true(rig.stop_took < 1000);
-    assert_in_range(dead->sent, 10, 1500);
     assert_true(dead->worst < 250);
     server_free(&healthy);
     rig_finish(&rig);

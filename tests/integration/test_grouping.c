@@ -1,7 +1,7 @@
 /* Grouping: several events in one request, on a real store, loop and http, against scripted receivers. */
 #include "delivery_rig.h"
 
-#define WITHIN 30000
+#define WITHIN 60000
 
 static bool hook_is_done(struct rig *rig)
 {
