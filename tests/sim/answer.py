@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 JSON_API = "application/vnd.api+json"
 
@@ -15,6 +15,7 @@ class Wire:
     """How an answer is sent; the default is properly."""
 
     delay: float = 0.0  # seconds before the head
+    until: Callable[[], bool] | None = None  # after that, until this is true
     body_delay: float = 0.0  # seconds between head and body
     chunk: int = 0  # bytes a write, 0: all at once
     pause: float = 0.0  # seconds between two writes

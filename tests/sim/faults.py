@@ -99,17 +99,17 @@ PAGE_KINDS: set[str] = set()
 
 
 def _kind(name: str, page: bool = False) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Registers a kind. All take delay= and body_delay= besides their own parameters."""
+    """Registers a kind. All take delay=, until= and body_delay= besides their own parameters."""
     def register(spoil: Callable[..., Answer]) -> Callable[..., Answer]:
         def kind(answer: Answer, fault: Fault, context: Context) -> Answer:
             params = dict(fault.params)
-            delay, body_delay = params.pop("delay", 0.0), params.pop("body_delay", 0.0)
+            delay, until, body_delay = params.pop("delay", 0.0), params.pop("until", None), params.pop("body_delay", 0.0)
             if name == "duplicate":
                 params["memory"] = fault.memory
             if name == "stale":
                 params["context"] = context
             answer = spoil(answer, **params)
-            answer.wire.delay, answer.wire.body_delay = delay, body_delay
+            answer.wire.delay, answer.wire.until, answer.wire.body_delay = delay, until, body_delay
             return answer
         KINDS[name] = kind
         if page:

@@ -59,7 +59,7 @@ def fault_of(secrets: Iterable[str], headers: dict[str, str], body: bytes, now: 
 
 @dataclass
 class Delivery:
-    """One request that was received. `at` is time.monotonic(); `json` is None for a body that is none."""
+    """One request that was received. `at` and `answered_at` are time.monotonic(); `json` is None for a body that is none."""
 
     at: float
     method: str
@@ -73,6 +73,7 @@ class Delivery:
     connection: int
     status: int | None = None  # None until answered, 0 when that was no whole answer
     fault: str | None = None
+    answered_at: float | None = None
 
     @property
     def id(self) -> str | None:
@@ -172,7 +173,7 @@ class Receiver:
         if self._on_delivery:
             self._on_delivery(delivery)
         response = await send(request, answer, False, stopping)
-        self._log.update(delivery, status=answer.wire.seen_status(answer.status))
+        self._log.update(delivery, status=answer.wire.seen_status(answer.status), answered_at=time.monotonic())
         return response
 
     def _received(self, request: web.BaseRequest, body: bytes) -> Delivery:

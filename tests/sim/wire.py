@@ -20,6 +20,8 @@ async def send(request: web.BaseRequest, answer: Answer, compress: bool, stoppin
     """Answers one request. What it returns is for aiohttp, which ignores it when the connection is closed."""
     wire = answer.wire
     await _pause(stopping, wire.delay)
+    while wire.until and not wire.until() and not stopping.is_set():
+        await _pause(stopping, 0.005)
     if wire.hold:
         await stopping.wait()
         return _end(request, reset=True)

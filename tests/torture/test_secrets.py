@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -151,11 +152,13 @@ def test_memory_is_wiped_at_exit(tmp_path: Path, sim: SimKlaviyo, certificates: 
             Http2Front(sim.port, certificates, alpn="h2" if http == "h2" else "http/1.1"))
         scene = Scene(tmp_path, front.url if front else sim.url, hook.url, other.url, f'ca-file = "{certificates.ca_file}"' if front else "")
         stack.callback(scene.place.stop)
-        held = sim.fault("delay", times=2, delay=1.0)
+        looked_at = threading.Event()
+        held = sim.fault("delay", times=2, until=looked_at.is_set)
         process = scene.place.daemon().process if command == "run" else stack.enter_context(once(scene.place))
         wait_for(lambda: held.hits)
         assert in_memory(process.pid, [KEY.encode()]) and in_memory(process.pid, [RAW]), "the search finds what is there"
         seize(process.pid)
+        looked_at.set()
         if command == "run":
             wait_for(lambda: told(hook, "watch.started"))
             acct.set("A", status="complete")
