@@ -27,7 +27,7 @@ from receiver import Delivery, Receiver  # noqa: E402
 DELETE = "catalog-category-bulk-delete-job"
 KEY = "pk_demo_" + secrets.token_hex(16)
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-PATIENCE = 30.0  # seconds after the last scene for what is still under way
+PATIENCE = 30.0  # seconds for what has to come before the next scene, or after the last one
 
 CONFIG = """
 api-url = "{api}"
@@ -67,9 +67,31 @@ class Stage:
             print(f"{self.paint('dim', at)}  {self.paint(colour or kind, f'{kind:<8}')}{text}", flush=True)
 
 
-def script(sim: SimKlaviyo, stage: Stage) -> list[tuple[float, Any]]:
-    """The scenes: (seconds from the beginning, what happens)."""
+class Audience:
+    """What the daemon has seen and told: on a slow machine the next scene waits for it."""
+
+    def __init__(self, sim: SimKlaviyo, receiver: Receiver) -> None:
+        self._sim, self._receiver = sim, receiver
+        self.since = time.monotonic()  # of the last scene
+
+    def was_told(self, kind: str, *jobs: str) -> bool:
+        return {(kind, job) for job in jobs or ("",)} <= {key_of(d) for d in self._receiver.accepted}
+
+    def has_looked(self) -> bool:
+        """Whatever the last scene changed: two requests are a sweep of what is active, so that one of three began it."""
+        return sum(r.at > self.since and r.status == 200 for r in self._sim.requests) >= 3
+
+
+def script(sim: SimKlaviyo, stage: Stage, audience: Audience) -> list[tuple[float, Any, Any]]:
+    """The scenes: (seconds from the beginning, what has to be so before, what happens)."""
     acct = sim.accounts["demo"]
+
+    def told(kind: str, *jobs: str) -> Any:
+        return lambda: audience.was_told(kind, *jobs)
+    looked = audience.has_looked
+
+    def always() -> bool:
+        return True
 
     def add(job: str, total: int, **more: Any) -> None:
         acct.add_job(DELETE, id=job, total=total, **more)
@@ -86,19 +108,21 @@ def script(sim: SimKlaviyo, stage: Stage) -> list[tuple[float, Any]]:
 
     missing = [error("not_found", "Category not found.", f"No category with external id CAT-{n}.", f"/data/{n}") for n in (7, 19)]
     return [
-        (1.5, lambda: add("SPRING-CLEANING", 40)), (1.6, lambda: add("OLD-SEASON", 100)),
-        (1.7, lambda: add("STUCK-IMPORT", 60)), (1.8, lambda: add("MISTAKE", 500)),
-        (3.0, lambda: change("SPRING-CLEANING", status="processing", completed=5)),
-        (3.2, lambda: change("OLD-SEASON", status="processing", completed=10)),
-        (3.4, lambda: change("STUCK-IMPORT", status="processing", completed=12)),
-        (4.0, lambda: change("SPRING-CLEANING", completed=22)),
-        (4.3, lambda: change("MISTAKE", status="cancelled")),
-        (4.6, lambda: change("OLD-SEASON", completed=30, failed=1, errors=missing[:1])),
-        (5.6, lambda: change("SPRING-CLEANING", status="complete", completed=40)),
-        (7.2, lambda: change("OLD-SEASON", status="complete", completed=98, failed=2, errors=missing)),
-        (9.0, lambda: change("STUCK-IMPORT", completed=35)), (10.0, lambda: change("STUCK-IMPORT", status="complete", completed=60)),
-        (10.5, lambda: add("DURING-OUTAGE", 9, status="processing")), (12.0, lambda: outage(True)),
-        (13.0, lambda: change("DURING-OUTAGE", status="complete", completed=9)), (16.5, lambda: outage(False)),
+        (1.5, told("watch.started"), lambda: add("SPRING-CLEANING", 40)), (1.6, always, lambda: add("OLD-SEASON", 100)),
+        (1.7, always, lambda: add("STUCK-IMPORT", 60)), (1.8, always, lambda: add("MISTAKE", 500)),
+        (3.0, looked, lambda: change("SPRING-CLEANING", status="processing", completed=5)),
+        (3.2, always, lambda: change("OLD-SEASON", status="processing", completed=10)),
+        (3.4, always, lambda: change("STUCK-IMPORT", status="processing", completed=12)),
+        (4.0, told("job.started", "SPRING-CLEANING", "OLD-SEASON", "STUCK-IMPORT"), lambda: change("SPRING-CLEANING", completed=22)),
+        (4.3, always, lambda: change("MISTAKE", status="cancelled")),
+        (4.6, always, lambda: change("OLD-SEASON", completed=30, failed=1, errors=missing[:1])),
+        (5.6, always, lambda: change("SPRING-CLEANING", status="complete", completed=40)),
+        (6.0, told("job.failures_growing", "OLD-SEASON"), lambda: change("OLD-SEASON", completed=75)),
+        (7.2, looked, lambda: change("OLD-SEASON", status="complete", completed=98, failed=2, errors=missing)),
+        (9.0, told("job.stalled", "STUCK-IMPORT"), lambda: change("STUCK-IMPORT", completed=35)),
+        (10.0, told("job.resumed", "STUCK-IMPORT"), lambda: change("STUCK-IMPORT", status="complete", completed=60)),
+        (10.5, always, lambda: add("DURING-OUTAGE", 9, status="processing")), (12.0, looked, lambda: outage(True)),
+        (13.0, always, lambda: change("DURING-OUTAGE", status="complete", completed=9)), (16.5, told("api.unreachable"), lambda: outage(False)),
     ]
 
 
@@ -151,15 +175,24 @@ def write_files(directory: Path, api: str, hook: str) -> None:
 
 
 def perform(sim: SimKlaviyo, receiver: Receiver, stage: Stage, process: subprocess.Popen[str]) -> bool:
-    """Plays the scenes at their times, then waits for the last ping. Without the daemon there is nothing to show."""
-    for at, scene in script(sim, stage):
-        time.sleep(max(0.0, stage.began + at - time.monotonic()))
-        if process.poll() is not None:
+    """Plays the scenes at their times, or when all is ready, then waits for the last ping. Without the daemon there is nothing to show."""
+    audience, waited = Audience(sim, receiver), 0.0
+    for at, ready, scene in script(sim, stage, audience):
+        time.sleep(max(0.0, stage.began + waited + at - time.monotonic()))
+        began = time.monotonic()
+        if not comes_true(ready, process):
             return False
+        waited += time.monotonic() - began
         scene()
+        audience.since = time.monotonic()
+    return comes_true(lambda: set(EXPECTED) <= {key_of(d) for d in receiver.accepted}, process)
+
+
+def comes_true(condition: Any, process: subprocess.Popen[str]) -> bool:
+    """Soon enough, and while the daemon runs."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if set(EXPECTED) <= {key_of(d) for d in receiver.accepted}:
+    while process.poll() is None and time.monotonic() < end:
+        if condition():
             return True
         time.sleep(0.05)
     return False
