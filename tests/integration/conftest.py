@@ -32,6 +32,8 @@ DELETE = "catalog-category-bulk-delete-job"
 KEY = "pk_canary_Tq7vYx2LmN9cRb4Wz8KdJs5F"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 DEADLINE = 60.0  # of what comes in moments on an idle machine
+# Seconds that a stop may take, promise 5 of the design. A sanitizer looks for leaks then, in a process of its own.
+SOON = 1.0 if "sanitize" not in str(BUILD) else 3.0
 watching: Canaries | None = None  # of the running test
 
 # A process that fork(2) made counts its maker's memory into its own peak, also after exec; so a small one stands between.

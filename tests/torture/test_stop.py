@@ -12,13 +12,11 @@ from typing import Any, Iterator
 
 import pytest
 from conftest import RUNS, SEED
-from harness import DELETE, Daemon, Place, wait_for
+from harness import DELETE, SOON, Daemon, Place, wait_for
 from klaviyo import SimKlaviyo
 from receiver import Receiver
 from test_crash import POINTS
 from test_disk import FAST, jobs, start, told
-
-SOON = 1.0  # the promise; what was measured is printed
 
 
 @pytest.fixture
