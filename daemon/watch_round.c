@@ -77,7 +77,8 @@ static mono_time gather_family(struct watch *watch, struct family_watch *family,
         }
         n++;
     }
-    watch->covers |= watch_rows_spend(&family->rows, n) && watch->saved;
+    mono_time blocked = budget_usage(watcher_budget(family->watcher), now.mono).blocked_until;
+    watch->covers |= watch_rows_spend(&family->rows, n, blocked) && watch->saved;
     return next;
 }
 

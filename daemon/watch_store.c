@@ -193,9 +193,9 @@ static bool write_ledger(const struct watch_rows *rows, struct store *store, str
     return fine;
 }
 
-bool watch_rows_spend(struct watch_rows *rows, uint32_t n)
+bool watch_rows_spend(struct watch_rows *rows, uint32_t n, mono_time blocked_until)
 {
-    rows->uncovered = n > rows->covered;
+    rows->uncovered = n > rows->covered || blocked_until.ms > rows->blocked_until.ms;
     if (!rows->uncovered)
         rows->covered -= n;
     return rows->uncovered;
@@ -206,13 +206,16 @@ bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watch
     if (!rows->uncovered)
         return true;
     rows->covered = budget_reserve(watcher_budget(watcher));
+    rows->blocked_until = budget_usage(watcher_budget(watcher), now.mono).blocked_until;
     return write_ledger(rows, store, watcher, rows->covered, now);
 }
 
 void watch_rows_covered(struct watch_rows *rows, bool fine)
 {
-    if (rows->uncovered && !fine)
+    if (rows->uncovered && !fine) {
         rows->covered = 0;
+        rows->blocked_until = (mono_time){INT64_MIN};
+    }
     rows->uncovered = false;
 }
 

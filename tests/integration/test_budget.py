@@ -144,6 +144,25 @@ def test_a_429_is_obeyed(place: Place, sim: SimKlaviyo, acct: Any, says: str | N
 
 
 @ROOMY
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_429_is_obeyed_by_the_next_life(place: Place, sim: SimKlaviyo, acct: Any, end: signal.Signals) -> None:
+    """What the server asked for is asked of the account, not of a process."""
+    acct.add_many(DELETE, 300, active=150)
+    place.write(account=f"{EAGER} budget = 100%")
+    daemon = place.daemon()
+    sim.wait_requests(20)
+    sim.fault("status", status=429, retry_after=8)
+    at = wait_for(lambda: refused(sim), what="the refusal")[0]
+    wait_for(lambda: time.monotonic() > at + 1, what="those that were under way")
+    before = len(arrivals(sim))
+    daemon.process.send_signal(end)
+    daemon.process.wait()
+    place.daemon().wait_line("watching")
+    sim.wait_requests(before + 1)
+    assert arrivals(sim)[before] > at + 8
+
+
+@ROOMY
 def test_a_429_halves_the_share_and_good_answers_give_it_back(place: Place, sim: SimKlaviyo, acct: Any) -> None:
     """Of a burst of 10 it leaves 5; each ten seconds of good answers give back a twentieth (LONG): after twenty there are 6."""
     acct.add_many(DELETE, 300, active=150)

@@ -133,6 +133,38 @@ static void test_429(void **state)
     budget_free(budget);
 }
 
+/* Those that were under way when the share was halved say nothing new, each of them. */
+static void test_one_halving_a_round_trip(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    struct rate_headers headers = no_headers;
+    headers.retry_after = 1000;
+    for (int i = 0; i < 4; i++)
+        budget_spend(budget, (mono_time){0});
+    for (int i = 0; i < 4; i++)
+        budget_done(budget, (mono_time){i}, 429, &headers);
+    assert_int_equal(budget_usage(budget, (mono_time){4}).steady_now, 500);
+    limited(budget, 2000, 1000);
+    assert_int_equal(budget_usage(budget, (mono_time){2000}).steady_now, 250);
+    budget_free(budget);
+}
+
+/* The next life waits as long as this one was asked to. */
+static void test_a_wait_outlives_the_process(void **state)
+{
+    (void)state;
+    mono_time times[8];
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, 30000);
+    size_t n = budget_export(budget, (mono_time){1000}, 2, times, 8);
+    budget_free(budget);
+    budget = new_budget(100, 1000);
+    assert_true(budget_import(budget, (mono_time){5000}, times, n));
+    assert_int_equal(when(budget, 5000), 30000);
+    budget_free(budget);
+}
+
 static void test_429_without_retry_after(void **state)
 {
     (void)state;
@@ -218,6 +250,17 @@ static void test_others_come_first(void **state)
     assert_int_equal(budget_usage(budget, (mono_time){30000 + 121000}).steady_now, 35);
     one(budget, 30000 + 121000, 30000 + 121100);
     assert_int_equal(budget_usage(budget, (mono_time){30000 + 121100}).steady_now, 350);
+    budget_free(budget);
+}
+
+/* RateLimit-Remaining: 0. The seconds may have been cut, so that one more passes. */
+static void test_when_nothing_is_left_all_waits_for_the_reset(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 3500);
+    hint(budget, 30000, 3500, 0, 20);
+    assert_int_equal(when(budget, 30000), 51000);
+    assert_int_equal(budget_usage(budget, (mono_time){30000}).blocked_until.ms, 51000);
     budget_free(budget);
 }
 
@@ -563,6 +606,9 @@ int main(void)
         cmocka_unit_test(test_reserving),
         cmocka_unit_test(test_429),
         cmocka_unit_test(test_429_without_retry_after),
+        cmocka_unit_test(test_one_halving_a_round_trip),
+        cmocka_unit_test(test_a_wait_outlives_the_process),
+        cmocka_unit_test(test_when_nothing_is_left_all_waits_for_the_reset),
         cmocka_unit_test(test_the_largest_limit_is_as_cheap_as_a_small_one),
         cmocka_unit_test(test_recovery_is_additive),
         cmocka_unit_test(test_others_come_first),
