@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -165,6 +166,16 @@ class Daemon:
 def without_core(task: str) -> float:
     """Seconds in which a thread (below /proc) was ready to run and other processes had all cores."""
     return int(Path(f"/proc/{task}/schedstat").read_text().split()[1]) / 1e9
+
+
+def starved(*pids: int) -> float:
+    """The same of all threads of processes and of our own. Only differences mean something."""
+    total = 0.0
+    for pid in (*pids, os.getpid()):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):  # a thread that has ended
+                total += without_core(f"{pid}/task/{task}")
+    return total
 
 
 def time_end(process: "subprocess.Popen[Any]", number: signal.Signals) -> float:

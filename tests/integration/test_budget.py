@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from conftest import DELETE, KEY, Place, wait_for
+from conftest import DELETE, KEY, Place, starved, wait_for
 from klaviyo import SimKlaviyo
 from limits import most_in_sliding
 
@@ -228,10 +228,14 @@ def test_many_accounts_do_not_poll_in_the_same_second(tmp_path: Path) -> None:
             accounts.append(f'account "a{i}" {{ api-key-file = "{key}" interval = {interval}s idle-interval = {interval}s }}')
         place.write(accounts="\n".join(accounts))
         try:
-            place.daemon()
+            daemon = place.daemon()
             first: dict[str, float] = {}
+            longest, last = 0.0, starved(daemon.process.pid)  # stall of daemon and test, which is counted when it is over
 
             def all_came() -> bool:
+                nonlocal longest, last
+                before, last = last, starved(daemon.process.pid)
+                longest = max(longest, last - before)
                 for request in sim.requests:
                     first.setdefault(str(request.account), request.at)
                 return len(first) == n
@@ -240,8 +244,8 @@ def test_many_accounts_do_not_poll_in_the_same_second(tmp_path: Path) -> None:
             place.stop()
     began = min(first.values())
     seconds = Counter(int(at - began) for at in first.values())
-    # Evenly it would be 42; a machine that is busy may stall for a second or two.
-    assert max(seconds.values()) < n / 4, seconds
+    # Evenly it would be 42; a machine that is busy may stall for a second or two, and for as long as it is known to have stalled.
+    assert max(seconds.values()) < n / 4 + longest * n / interval, (seconds, longest)
 
 
 class Neighbour(threading.Thread):
