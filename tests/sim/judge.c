@@ -221,7 +221,9 @@ void life_judge(struct run *run)
 {
     int64_t grace = full_sweep_reach(run);
     life_settle_blackouts(run);
-    if (run->baseline_told != 0) {
+    if (run->baseline_told == 0) {
+        run->result.missed++; /* in all of a day nothing was ever known */
+    } else {
         for (size_t i = 0; i < model_count(run->model); i++)
             judge_job(run, model_at(run->model, i), grace);
         life_judge_delays(run);
