@@ -160,10 +160,10 @@ def test_capacity(place: Place, acct: Any, receiver: Receiver) -> None:
 
 
 def test_expiring(place: Place, acct: Any, sim: SimKlaviyo, receiver: Receiver) -> None:
-    acct.add_job(DELETE, id="E", status="complete", total=5, completed=4, failed=1, expires_at=time.time() + 24 * 3600 + 2)
+    acct.add_job(DELETE, id="E", status="complete", total=5, completed=4, failed=1, expires_at=time.time() + 24 * 3600 + 120)
     start(place, receiver)
     wait_told(receiver, ("watch.started", ""))
-    sim.advance(3)
+    sim.advance(121)
     wait_told(receiver, ("job.expiring", "E"))
     assert len(told(receiver, "job.")) == 1
 
