@@ -77,7 +77,7 @@ def other_calling_convention() -> None:
 
 
 def harmless_but_filtered() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, 5)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)  # any process may be that nice, however nice it is already
 
 
 # By directive: what it has to refuse.
