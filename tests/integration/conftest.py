@@ -164,8 +164,11 @@ class Daemon:
 
 
 def without_core(task: str) -> float:
-    """Seconds in which a thread (below /proc) was ready to run and other processes had all cores."""
-    return int(Path(f"/proc/{task}/schedstat").read_text().split()[1]) / 1e9
+    """Seconds in which a thread (below /proc) was ready to run and other processes had all cores; 0 where the kernel does not count them."""
+    try:
+        return int(Path(f"/proc/{task}/schedstat").read_text().split()[1]) / 1e9
+    except FileNotFoundError:
+        return 0.0
 
 
 def starved(*pids: int) -> float:
