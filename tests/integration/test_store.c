@@ -3,10 +3,10 @@
 
 #include "../../daemon/job_record.h"
 #include "../../lib/sweep.h"
-#include "../../daemon/store.h"
+#include "../../daemon/store_private.h"
+#include "../../daemon/store_replay.h"
 
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -378,6 +378,35 @@ static void test_a_transaction_is_all_or_nothing(void **state)
     store_close(store);
 }
 
+static void assert_synced(struct store *store)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(store->db,
+                                        "SELECT synchronous, journal_mode FROM pragma_synchronous, "
+                                        "pragma_journal_mode",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(statement, 0), 2); /* FULL: each commit, as no kill -9 can show */
+    assert_string_equal(column_text(statement, 1), "wal");
+    sqlite3_finalize(statement);
+}
+
+static void test_a_power_cut_takes_back_no_commit(void **state)
+{
+    (void)state;
+    char why[STORE_WHY];
+    struct store *store = must_open(true), *beside = store_open_beside(dir, why);
+    assert_non_null(beside);
+    assert_synced(store);
+    assert_synced(beside);
+    store_close(beside);
+    assert_int_equal(unlink(store->path), 0);
+    assert_true(store_is_in_place(store));
+    assert_synced(store); /* the file that was written anew */
+    store_close(store);
+}
+
 static void test_kill_9_in_a_transaction(void **state)
 {
     (void)state;
@@ -601,6 +630,7 @@ int main(void)
         TEST(test_due),
         TEST(test_plans),
         TEST(test_a_transaction_is_all_or_nothing),
+        TEST(test_a_power_cut_takes_back_no_commit),
         TEST(test_kill_9_in_a_transaction),
         TEST(test_the_second_writer_is_refused),
         TEST(test_files_that_are_not_ours),

@@ -114,6 +114,14 @@ def test_alerts_go_on_while_writing_fails(place: Place, acct: Any, receiver: Rec
     alerts_go_on(place, acct, receiver, daemon, lambda: disk.breaks(number), disk.mend)
 
 
+def test_what_is_told_was_synced_before(place: Place, acct: Any, receiver: Receiver) -> None:
+    """All writes succeed, and no sync does, as before a power cut: what has not reached the disk for certain goes to no webhook."""
+    jobs(acct)
+    disk = Disk(place)
+    daemon = start(place, receiver, env=disk.env)
+    alerts_go_on(place, acct, receiver, daemon, lambda: disk.breaks(errno.EIO, "s"), disk.mend)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root")
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_alerts_go_on_on_a_real_file_system(place: Place, acct: Any, receiver: Receiver, fault: str) -> None:
