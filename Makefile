@@ -205,6 +205,10 @@ simulate: $(SIMULATOR) ## print latency and requests beside the naive watcher an
 simulate-runs: $(SIMULATOR) ## RUNS (1000) random accounts from SEED (1), each a simulated day to a week: no promise may break
 	JOBS=$(JOBS) $(SIMULATOR) runs $(RUNS) $(SEED)
 
+.PHONY: simulate-brief
+simulate-brief: $(SIMULATOR) ## two kinds of account of `make simulate` for half an hour: latency and requests judged by the same bars
+	JOBS=$(JOBS) $(SIMULATOR) brief
+
 .PHONY: budget-wire
 budget-wire: all ## the budget over real sockets for minutes: a starved daemon, a busy neighbour, 200 times kill -9 in a minute
 	KLV_LONG=1 KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rP -n $(WORKERS) -p no:cacheprovider tests/integration/test_budget.py $(PYTEST_ARGS)
@@ -253,6 +257,7 @@ check: deps ## install what is missing, build, run every test
 	$(MAKE) $(QUICKLY) build-everything
 	$(MAKE) unit
 	$(MAKE) simulate-runs RUNS=10
+	$(MAKE) simulate-brief
 	$(MAKE) integration
 	$(MAKE) systemd-test
 	$(MAKE) manlint
