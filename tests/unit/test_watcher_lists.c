@@ -302,6 +302,115 @@ static void test_a_slow_sweep_survives_an_error(void **state)
     tear_down(&bench);
 }
 
+/* A cursor that has expired stays so: the list is read again from its first page, an active sweep's from the queued one. */
+static void test_an_expired_cursor_is_not_asked_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    assert_string_equal(ask(&bench), QUEUED);
+    unsigned active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, many(0, 1, "processing", "old"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=old");
+    answer(&bench, 400, "");
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, many(0, 1, "processing", "new"));
+    assert_string_equal(ask(&bench), "?page%5Bcursor%5D=new");
+    answer(&bench, 200, many(2, 3, "processing", ""));
+    expect_told(&bench, "watch.started");
+
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, many(0, 1, "processing", "old"));
+    assert_string_equal(ask(&bench), PROCESSING "&page%5Bcursor%5D=old");
+    answer(&bench, 404, "");
+    assert_string_equal(ask(&bench), QUEUED);
+    answer(&bench, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, many(0, 3, "processing", ""));
+    assert_string_equal(ask(&bench), "wait"); /* none of them is missing */
+    expect_told(&bench, "");
+    tear_down(&bench);
+}
+
+/* Where every cursor expires, the sweep is given up after the third new beginning, and that is said. */
+static void test_cursors_that_all_expire_end_the_sweep(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    assert_string_equal(ask(&bench), QUEUED); /* never answered */
+    for (int i = 0; i < 4; i++) {
+        expect_told(&bench, "");
+        char next[8], url[40];
+        snprintf(next, sizeof next, "%d", i);
+        snprintf(url, sizeof url, "?page%%5Bcursor%%5D=%d", i);
+        assert_string_equal(ask(&bench), "");
+        answer(&bench, 200, many(0, 1, "processing", next));
+        assert_string_equal(ask(&bench), url);
+        answer(&bench, 400, "");
+    }
+    expect_told(&bench, "api.schema");
+    assert_string_equal(ask(&bench), "wait");
+    assert_false(watcher_is_sweeping(bench.watcher));
+    bench.now += 60000; /* a tenth of its interval later it is tried again */
+    assert_string_equal(ask(&bench), "");
+    tear_down(&bench);
+}
+
+/* A list with an entry that is no job may be short of any: who is missing from it is neither looked at nor gone. */
+static void test_a_list_with_a_malformed_entry_shows_nobody_absent(void **state)
+{
+    (void)state;
+    static const char odd[] = "{\"data\":[7]}";
+    static const char both[] =
+        "{\"data\":[{\"type\":\"" TYPE
+        "\",\"id\":\"J5\",\"attributes\":{\"status\":\"processing\"}},{\"type\":\"" TYPE
+        "\",\"id\":\"J6\",\"attributes\":{\"status\":\"complete\"}}]}";
+    struct bench bench;
+    set_up(&bench, "main");
+    assert_string_equal(ask(&bench), QUEUED);
+    unsigned active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, both);
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, list_of("J5", "processing", 0, 0));
+    expect_told(&bench, "watch.started");
+    struct job_table *table = watcher_table(bench.watcher);
+
+    active_sweep(&bench, odd);
+    expect_told(&bench, "api.schema");
+    assert_string_equal(ask(&bench), "wait");
+    assert_int_equal(job_table_find(table, "J5")->look, 0);
+
+    bench.now += 600000;
+    assert_string_equal(ask(&bench), QUEUED);
+    active = bench.request.slot;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, odd);
+    assert_string_equal(ask(&bench), ""); /* the head page, never answered: no job was out of order */
+    assert_string_equal(ask(&bench), "wait");
+    assert_int_equal(job_table_find(table, "J5")->look, 0);
+    assert_true(job_table_find(table, "J6")->gone_at.ms == MONO_NEVER.ms);
+
+    /* Whole lists that lack them mean it. */
+    answer_slot(&bench, active, 200, EMPTY);
+    assert_string_equal(ask(&bench), PROCESSING);
+    answer(&bench, 200, EMPTY);
+    assert_string_equal(ask(&bench), "/J5");
+    answer(&bench, 404, "{}");
+    expect_told(&bench, "job.vanished");
+    active_sweep(&bench, EMPTY);
+    bench.now += 590000;
+    assert_string_equal(ask(&bench), QUEUED);
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, EMPTY);
+    assert_int_equal(job_table_find(table, "J6")->gone_at.ms, bench.now);
+    tear_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +420,9 @@ int main(void)
         cmocka_unit_test(test_a_list_out_of_order_is_not_walked),
         cmocka_unit_test(test_sweeps_do_not_make_each_other_stale),
         cmocka_unit_test(test_a_slow_sweep_survives_an_error),
+        cmocka_unit_test(test_an_expired_cursor_is_not_asked_again),
+        cmocka_unit_test(test_cursors_that_all_expire_end_the_sweep),
+        cmocka_unit_test(test_a_list_with_a_malformed_entry_shows_nobody_absent),
     };
     return cmocka_run_group_tests_name("watcher_lists", tests, NULL, NULL);
 }
