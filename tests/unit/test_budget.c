@@ -595,6 +595,58 @@ static void test_the_first_seconds_hold_nobody_for_a_minute(void **state)
     budget_free(budget);
 }
 
+/* What asks for nothing, or for no time at all, is a second. */
+static void test_a_429_is_at_least_a_second(void **state)
+{
+    (void)state;
+    static const int64_t asked[] = {0, 1, 999};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct budget *budget = new_budget(100, 1000);
+        limited(budget, 0, asked[i]);
+        assert_int_equal(when(budget, 0), 1000);
+        budget_free(budget);
+    }
+}
+
+/* The wait that was asked for is no stretch of good answers. */
+static void test_recovery_begins_behind_the_wait(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, 30000);
+    one(budget, 30000, 39999);
+    assert_int_equal(budget_usage(budget, (mono_time){39999}).steady_now, 500);
+    one(budget, 39999, 40000);
+    assert_int_equal(budget_usage(budget, (mono_time){40000}).steady_now, 550);
+    budget_free(budget);
+}
+
+/* 429s in a row are waited for ever longer; those that a good answer parts are not in a row. */
+static void test_a_good_answer_ends_the_row_of_429s(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, -1);
+    limited(budget, 1000, -1);
+    limited(budget, 3000, -1);
+    assert_int_equal(when(budget, 3000), 3000 + 4000);
+    one(budget, 7000, 7000);
+    limited(budget, 8000, -1);
+    assert_int_equal(when(budget, 8000), 8000 + 1000);
+    budget_free(budget);
+}
+
+/* What a killed process had sent may arrive after the next one began, when a packet was lost and is sent again: that
+ * takes a second, so that two are reckoned with. */
+static void test_what_a_dead_life_had_open_arrives_late(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(1, 1);
+    assert_true(budget_import(budget, (mono_time){0}, &MONO_NEVER, 1));
+    assert_in_range(when(budget, 0), MINUTE + 2000, MINUTE + 3000);
+    budget_free(budget);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,6 +679,10 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_no_window_is_ever_over),
         cmocka_unit_test(test_the_first_seconds_hold_nobody_for_a_minute),
+        cmocka_unit_test(test_a_429_is_at_least_a_second),
+        cmocka_unit_test(test_recovery_begins_behind_the_wait),
+        cmocka_unit_test(test_a_good_answer_ends_the_row_of_429s),
+        cmocka_unit_test(test_what_a_dead_life_had_open_arrives_late),
     };
     return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }

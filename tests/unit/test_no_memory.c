@@ -484,6 +484,28 @@ static bool scene_budget(void)
     return got;
 }
 
+/* A budget that cannot note one more end sends nothing until the one that it forgot in its place counts no longer. */
+static void test_a_full_ledger_holds_the_window(void **state)
+{
+    (void)state;
+    struct budget_limits limits = {100, 20, 0.5};
+    struct budget *budget = budget_new(&limits);
+    assert_non_null(budget);
+    for (int64_t i = 0; i < 20; i++) {
+        assert_true(budget_when(budget, (mono_time){1000 + i}).ms <= 1000 + i);
+        budget_spend(budget, (mono_time){1000 + i});
+        failed = false;
+        countdown = 1;
+        budget_done(budget, (mono_time){1000 + i}, 200, NULL);
+        countdown = 0;
+        if (failed)
+            break;
+    }
+    assert_true(failed);
+    assert_int_equal(budget_when(budget, (mono_time){1100}).ms, 1000 + 60001);
+    budget_free(budget);
+}
+
 #define SCENE(name)                                                                                          \
     static void test_##name(void **state)                                                                    \
     {                                                                                                        \
@@ -510,7 +532,7 @@ int main(void)
         cmocka_unit_test(test_urls),         cmocka_unit_test(test_heartbeat),
         cmocka_unit_test(test_config),       cmocka_unit_test(test_bad_config),
         cmocka_unit_test(test_jobs),         cmocka_unit_test(test_watch),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget),       cmocka_unit_test(test_a_full_ledger_holds_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

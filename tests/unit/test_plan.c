@@ -295,6 +295,22 @@ static void test_reload_brings_due_times_nearer(void **state)
     assert_int_equal(plan.active_due.ms, 3000);
 }
 
+/* However rarely an account without work is asked, the end of an outage is noticed within a minute. */
+static void test_a_long_idle_interval_stretches_no_outage(void **state)
+{
+    (void)state;
+    struct plan_rules lazy = rules;
+    lazy.idle_interval = 86400000;
+    struct plan plan;
+    plan_init(&plan, &lazy, (mono_time){0}, 0);
+    for (int i = 0; i < 40; i++)
+        plan_failed(&plan, (mono_time){0}, false, UINT64_MAX);
+    assert_in_range(plan.retry_at.ms, 50000, 60000);
+    /* What needs a person may take its time. */
+    plan_failed(&plan, (mono_time){0}, true, UINT64_MAX);
+    assert_int_equal(plan.retry_at.ms, 86400000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_nothing_before_the_back_off_is_over),
         cmocka_unit_test(test_once_ends),
         cmocka_unit_test(test_reload_brings_due_times_nearer),
+        cmocka_unit_test(test_a_long_idle_interval_stretches_no_outage),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

@@ -103,6 +103,51 @@ static void test_a_dropped_look_comes_again(void **state)
     tear_down(&bench);
 }
 
+/* A page that came before just so is not read again, unless other rules hold for what is on it. */
+static void test_other_rules_read_unchanged_pages(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    bench.rules.failure_step = 0;             /* at each doubling */
+    assert_string_equal(ask(&bench), QUEUED); /* never answered: the full sweep alone sees the job */
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, list_of("A", "processing", 1, 2));
+    expect_told(&bench, "watch.started");
+    uint32_t tick = 0;
+    for (int i = 0; i < 2; i++) {
+        bench.now += 600000;
+        assert_string_equal(ask(&bench), "");
+        tick = job_table_tick(watcher_table(bench.watcher));
+        answer(&bench, 200, list_of("A", "processing", 1, 3));
+        expect_told(&bench, "");
+    }
+    assert_int_equal(job_table_tick(watcher_table(bench.watcher)),
+                     tick); /* the second time it was not read */
+    bench.rules.failure_step = 1;
+    bench.now += 600000;
+    assert_string_equal(ask(&bench), "");
+    answer(&bench, 200, list_of("A", "processing", 1, 3));
+    expect_told(&bench, "job.failures_growing(held)");
+    tear_down(&bench);
+}
+
+/* A job that left the list takes up no place, though what became of it is not known yet. */
+static void test_capacity_counts_what_is_listed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench, "main");
+    start(&bench, list_of("A", "processing", 1, 0));
+    bench.rules.capacity_warn = 1;
+    active_sweep(&bench, list_of("A", "processing", 1, 0));
+    expect_told(&bench, "capacity.high");
+    active_sweep(&bench, EMPTY);
+    expect_told(&bench, "capacity.ok");
+    assert_string_equal(ask(&bench), "/A");
+    tear_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +157,8 @@ int main(void)
         cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_errors_are_fetched_while_the_event_is_held),
         cmocka_unit_test(test_a_dropped_look_comes_again),
+        cmocka_unit_test(test_other_rules_read_unchanged_pages),
+        cmocka_unit_test(test_capacity_counts_what_is_listed),
     };
     return cmocka_run_group_tests_name("watcher", tests, NULL, NULL);
 }
