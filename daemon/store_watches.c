@@ -103,7 +103,7 @@ bool store_conditions_load(struct store *store, const char *account, const char 
     return fine && go_on;
 }
 
-bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n)
+bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n, double left)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_PUT);
     if (!statement)
@@ -114,13 +114,16 @@ bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times
         sqlite3_bind_zeroblob(statement, 2, 0);
     else
         sqlite3_bind_blob64(statement, 2, times, n * sizeof *times, SQLITE_TRANSIENT);
+    sqlite3_bind_double(statement, 3, left);
     return store_run(store, statement);
 }
 
-bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n)
+bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n,
+                       double *ret_left)
 {
     bool fine;
     size_t n = 0;
+    double left = 1;
     sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_LOAD);
     if (!statement)
         return false;
@@ -130,8 +133,10 @@ bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, siz
         n = n < max ? n : max;
         if (n > 0)
             memcpy(times, sqlite3_column_blob(statement, 0), n * sizeof *times);
+        left = sqlite3_column_double(statement, 1);
         sqlite3_reset(statement);
     }
     *ret_n = n;
+    *ret_left = left;
     return fine;
 }

@@ -77,8 +77,8 @@ static mono_time gather_family(struct watch *watch, struct family_watch *family,
         }
         n++;
     }
-    mono_time blocked = budget_usage(watcher_budget(family->watcher), now.mono).blocked_until;
-    watch->covers |= watch_rows_spend(&family->rows, n, blocked) && watch->saved;
+    const struct budget *budget = watcher_budget(family->watcher);
+    watch->covers |= watch_rows_spend(&family->rows, n, budget, now.mono) && watch->saved;
     return next;
 }
 

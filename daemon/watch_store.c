@@ -81,8 +81,11 @@ static bool load_ledger(struct store *store, int64_t watch, struct watcher *watc
 {
     mono_time *times = calloc(BUDGET_MAX_LEDGER, sizeof *times);
     size_t n = 0;
-    bool fine = times && store_ledger_load(store, watch, times, BUDGET_MAX_LEDGER, &n) &&
+    double left;
+    bool fine = times && store_ledger_load(store, watch, times, BUDGET_MAX_LEDGER, &n, &left) &&
                 budget_import(watcher_budget(watcher), now.mono, times, n);
+    if (fine)
+        budget_restore_left(watcher_budget(watcher), now.mono, left);
     free(times);
     return fine;
 }
@@ -187,15 +190,18 @@ static bool write_ledger(const struct watch_rows *rows, struct store *store, str
     mono_time *times = calloc(BUDGET_MAX_LEDGER, sizeof *times);
     if (!times)
         return false;
-    size_t n = budget_export(watcher_budget(watcher), now.mono, reserve, times, BUDGET_MAX_LEDGER);
-    bool fine = store_ledger_put(store, rows->row.id, times, n);
+    const struct budget *budget = watcher_budget(watcher);
+    size_t n = budget_export(budget, now.mono, reserve, times, BUDGET_MAX_LEDGER);
+    bool fine = store_ledger_put(store, rows->row.id, times, n, budget_left(budget));
     free(times);
     return fine;
 }
 
-bool watch_rows_spend(struct watch_rows *rows, uint32_t n, mono_time blocked_until)
+bool watch_rows_spend(struct watch_rows *rows, uint32_t n, const struct budget *budget, mono_time now)
 {
-    rows->uncovered = n > rows->covered || blocked_until.ms > rows->blocked_until.ms;
+    mono_time blocked_until = budget_usage(budget, now).blocked_until;
+    double left = budget_left(budget);
+    rows->uncovered = n > rows->covered || blocked_until.ms > rows->blocked_until.ms || left < rows->left;
     if (!rows->uncovered)
         rows->covered -= n;
     return rows->uncovered;
@@ -207,6 +213,7 @@ bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watch
         return true;
     rows->covered = budget_reserve(watcher_budget(watcher));
     rows->blocked_until = budget_usage(watcher_budget(watcher), now.mono).blocked_until;
+    rows->left = budget_left(watcher_budget(watcher));
     return write_ledger(rows, store, watcher, rows->covered, now);
 }
 
@@ -215,6 +222,7 @@ void watch_rows_covered(struct watch_rows *rows, bool fine)
     if (rows->uncovered && !fine) {
         rows->covered = 0;
         rows->blocked_until = (mono_time){INT64_MIN};
+        rows->left = 1;
     }
     rows->uncovered = false;
 }

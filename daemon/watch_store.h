@@ -17,7 +17,8 @@ struct watch_rows {
     bool row_dirty;
     uint32_t covered;        /* requests that may be sent before the ledger has to be written again */
     mono_time blocked_until; /* what the ledger says of it */
-    bool uncovered;          /* requests wait for that, or the API has asked for a longer wait */
+    double left;             /* and of the share */
+    bool uncovered; /* requests wait for that, or the API has asked for a longer wait, or to slow down */
 };
 
 struct watch_target {
@@ -39,11 +40,11 @@ bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watche
 /*
  * Before requests leave, the ledger in the store covers them, and some more, so that not all have to wait for the disk.
  * spend: n requests, spent already, are about to leave; true: they must wait for cover, which is within an open
- * transaction and writes nothing when none wait. It is wanted without a request too when nothing may be sent for longer
- * than the ledger says: a process that dies meanwhile must not make the next one forget. covered: how that ended. When
+ * transaction and writes nothing when none wait. It is wanted without a request too when nothing may be sent for longer,
+ * or less may, than the ledger says: a process that dies meanwhile must not make the next one forget. covered: how that ended. When
  * the store failed they may go all the same: the windows of this life hold without it.
  */
-bool watch_rows_spend(struct watch_rows *rows, uint32_t n, mono_time blocked_until);
+bool watch_rows_spend(struct watch_rows *rows, uint32_t n, const struct budget *budget, mono_time now);
 bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watcher *watcher, struct now now);
 void watch_rows_covered(struct watch_rows *rows, bool fine);
 

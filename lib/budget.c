@@ -523,3 +523,14 @@ bool budget_import(struct budget *budget, mono_time now, const mono_time *times,
     free(sorted);
     return true;
 }
+
+double budget_left(const struct budget *budget)
+{
+    return budget->share;
+}
+
+void budget_restore_left(struct budget *budget, mono_time now, double left)
+{
+    budget->share = left >= 1 ? 1 : left > LEAST_SHARE ? left : LEAST_SHARE;
+    budget->good_since = mono_max(now, budget->blocked_until);
+}

@@ -117,4 +117,11 @@ uint32_t budget_reserve(const struct budget *budget);
 
 bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n);
 
+/*
+ * What 429s have left of the share, over 0 to 1, for the store; and that of an earlier life, into a new budget after its
+ * ledger: it grows back from now on, or from the end of the wait. Figures that it cannot have are taken for the nearest.
+ */
+double budget_left(const struct budget *budget);
+void budget_restore_left(struct budget *budget, mono_time now, double left);
+
 #endif

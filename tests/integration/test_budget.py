@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+import sqlite3
 import threading
 import time
 import urllib.error
@@ -48,6 +49,12 @@ def arrivals(sim: SimKlaviyo, key: str = KEY) -> list[float]:
 
 def refused(sim: SimKlaviyo, key: str = KEY) -> list[float]:
     return [r.at for r in sim.requests if r.status == 429 and r.headers["authorization"].endswith(key)]
+
+
+def budget_left(place: Place) -> float:
+    """What the state file says of the share."""
+    with contextlib.closing(sqlite3.connect(f"file:{place.state}/klv-jobwatch.db?mode=ro", uri=True)) as db:
+        return float(db.execute("SELECT budget_left FROM ledgers").fetchone()[0])
 
 
 def assert_within(sim: SimKlaviyo, burst: int, steady: int) -> None:
@@ -162,6 +169,28 @@ def test_a_429_is_obeyed_by_the_next_life(place: Place, sim: SimKlaviyo, acct: A
     place.daemon().wait_line("watching")
     sim.wait_requests(before + 1)
     assert arrivals(sim)[before] > at + 8
+
+
+@ROOMY
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_halved_share_is_halved_for_the_next_life(place: Place, sim: SimKlaviyo, acct: Any, end: signal.Signals) -> None:
+    """Of a burst of 10 two 429s leave 2 to each life until good answers give it back; a crash loop must not."""
+    acct.add_many(DELETE, 300, active=150)
+    place.write(account=f"{EAGER} burst = 10 steady = 3000")
+    daemon = place.daemon()
+    wait_for(lambda: most_in_sliding(sorted(arrivals(sim)), 1.0) > 7, what="it uses more than it will be left with")
+    for n in (1, 2):
+        sim.fault("status", status=429, retry_after=1)
+        wait_for(lambda: len(refused(sim)) == n, what="the refusal")
+    wait_for(lambda: budget_left(place) < 0.3, what="that it is kept")
+    for _ in range(3):
+        daemon.process.send_signal(end)
+        daemon.process.wait()
+        before = len(arrivals(sim))
+        daemon = place.daemon()
+        sim.wait_requests(before + 5)
+    times = sorted(arrivals(sim))
+    assert most_in_sliding([at for at in times if at > sorted(refused(sim))[1] + 1], 1.0) <= 2
 
 
 @ROOMY

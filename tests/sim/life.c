@@ -80,6 +80,7 @@ static void cover(struct run *run)
     struct budget *budget = watcher_budget(run->watcher);
     run->covered = budget_reserve(budget);
     run->n_ledger = budget_export(budget, life_mono(run), run->covered, run->ledger, BUDGET_MAX_LEDGER);
+    run->budget_left = budget_left(budget);
 }
 
 static void send_wanted(struct run *run)

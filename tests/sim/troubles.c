@@ -54,6 +54,7 @@ void life_be_born(struct run *run)
         watcher_restore(run->watcher, watcher_state(run->stored));
         if (!budget_import(watcher_budget(run->watcher), life_mono(run), run->ledger, run->n_ledger))
             abort();
+        budget_restore_left(watcher_budget(run->watcher), life_mono(run), run->budget_left);
         watcher_free(run->stored);
         run->stored = NULL;
     }

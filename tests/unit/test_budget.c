@@ -4,6 +4,7 @@
 #include "../../lib/budget.h"
 #include "../../lib/rate_headers.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -163,6 +164,47 @@ static void test_a_wait_outlives_the_process(void **state)
     assert_true(budget_import(budget, (mono_time){5000}, times, n));
     assert_int_equal(when(budget, 5000), 30000);
     budget_free(budget);
+}
+
+/* So is what the 429s have left of the share, and it grows back no sooner for that. */
+static void test_a_halved_share_outlives_the_process(void **state)
+{
+    (void)state;
+    mono_time times[8];
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, 1000);
+    limited(budget, 2000, 1000);
+    size_t n = budget_export(budget, (mono_time){2000}, 0, times, 8);
+    double left = budget_left(budget);
+    budget_free(budget);
+    budget = new_budget(100, 1000);
+    assert_true(budget_import(budget, (mono_time){2500}, times, n));
+    budget_restore_left(budget, (mono_time){2500}, left);
+    assert_int_equal(budget_usage(budget, (mono_time){2500}).burst_now, 25);
+    for (int64_t now = 3000; now < 13000; now += 1000) {
+        budget_spend(budget, (mono_time){now});
+        budget_done(budget, (mono_time){now}, 200, &no_headers);
+        assert_int_equal(budget_usage(budget, (mono_time){now}).burst_now, 25);
+    }
+    budget_spend(budget, (mono_time){13000});
+    budget_done(budget, (mono_time){13000}, 200, &no_headers);
+    assert_int_equal(budget_usage(budget, (mono_time){13000}).burst_now, 30);
+    budget_free(budget);
+}
+
+static void test_a_stored_share_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct {
+        double stored;
+        uint32_t burst;
+    } cases[] = {{0, 2}, {-1, 2}, {NAN, 2}, {-INFINITY, 2}, {1.5, 100}, {INFINITY, 100}, {1, 100}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct budget *budget = new_budget(100, 1000);
+        budget_restore_left(budget, (mono_time){0}, cases[i].stored);
+        assert_int_equal(budget_usage(budget, (mono_time){0}).burst_now, cases[i].burst);
+        budget_free(budget);
+    }
 }
 
 static void test_429_without_retry_after(void **state)
@@ -660,6 +702,8 @@ int main(void)
         cmocka_unit_test(test_429_without_retry_after),
         cmocka_unit_test(test_one_halving_a_round_trip),
         cmocka_unit_test(test_a_wait_outlives_the_process),
+        cmocka_unit_test(test_a_halved_share_outlives_the_process),
+        cmocka_unit_test(test_a_stored_share_that_cannot_be),
         cmocka_unit_test(test_when_nothing_is_left_all_waits_for_the_reset),
         cmocka_unit_test(test_the_largest_limit_is_as_cheap_as_a_small_one),
         cmocka_unit_test(test_recovery_is_additive),
