@@ -14,6 +14,25 @@ static struct family_watch *find_family(const struct watch *watch, const struct 
     return NULL;
 }
 
+static bool is_in(struct family_watch *const *held, size_t n, const struct family_watch *family)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (held[i] == family)
+            return true;
+    }
+    return false;
+}
+
+/* Of the first n, those that were made anew; NULL is fine. */
+static void drop_wanted(const struct watch *watch, struct family_watch **wanted, size_t n)
+{
+    for (size_t i = 0; wanted && i < n; i++) {
+        if (!is_in(watch->families, watch->n, wanted[i]))
+            watch_free_family(wanted[i]);
+    }
+    free(wanted);
+}
+
 /* The families of the new configuration: known ones take their new options, others are made. NULL, nothing
  * changed, on failure. */
 static struct family_watch **new_families(struct watch *watch, char *why, size_t why_size)
@@ -27,23 +46,10 @@ static struct family_watch **new_families(struct watch *watch, char *why, size_t
             wanted[i] = watch_new_family(watch, watch->account->families[i], 0, why, why_size);
         if (wanted[i])
             continue;
-        for (size_t j = 0; j < i; j++) {
-            if (!find_family(watch, watch->account->families[j]))
-                watch_free_family(wanted[j]);
-        }
-        free(wanted);
+        drop_wanted(watch, wanted, i);
         return NULL;
     }
     return wanted;
-}
-
-static bool is_in(struct family_watch *const *wanted, size_t n, const struct family_watch *family)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (wanted[i] == family)
-            return true;
-    }
-    return false;
 }
 
 static bool take_families(struct watch *watch, struct family_watch **wanted, size_t n)
@@ -87,7 +93,7 @@ bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
     if (!wanted || !take_families(watch, wanted, account->n_families)) {
         watch->shared = old_shared;
         watch->account = old_account;
-        free(wanted);
+        drop_wanted(watch, wanted, account->n_families);
         secret_wipe(&key);
         return false;
     }
