@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -103,6 +106,41 @@ def test_a_family_the_table_lacks(place: Place, acct: Any, sim: SimKlaviyo) -> N
     sim.fault("raw", match="some-new-bulk-jobs", times=None, body=json.dumps(body))
     (event,) = place.once()
     assert (event["type"], event["job"]["type"], event["job"]["id"]) == ("job.completed", "some-new-bulk-job", "N1")
+
+
+def count_writes(place: Place) -> Counter[tuple[str, str]]:
+    """The rows that were written since the last call, by table and kind of write; one that changes nothing counts too."""
+    with contextlib.closing(sqlite3.connect(place.state / "klv-jobwatch.db", isolation_level=None)) as db:
+        tables = [name for name, in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+        if "writes" in tables:
+            found = Counter(db.execute("SELECT place, kind FROM writes"))
+            db.execute("DELETE FROM writes")
+            return found
+        db.execute("CREATE TABLE writes (place TEXT, kind TEXT)")
+        for table in tables:
+            for kind in ("INSERT", "UPDATE", "DELETE"):
+                db.execute(f"CREATE TRIGGER {kind}_{table} AFTER {kind} ON {table} BEGIN INSERT INTO writes VALUES ('{table}', '{kind}'); END")
+        return Counter()
+
+
+def test_unchanged_jobs_cost_no_write(place: Place, acct: Any, sim: SimKlaviyo) -> None:
+    """Of a sweep that found nothing new the store gets the ledger, when the sweep was, and the two notes: the clock's mark and the report."""
+    ids = acct.add_many(DELETE, 750, active=150)
+    place.write(account="budget = 100%")
+    place.once()
+    count_writes(place)
+    for _ in range(2):
+        before = len(sim.requests)
+        assert place.once() == []
+        assert len(sim.requests) - before >= 8, "all pages were read"
+        written = count_writes(place)
+        notes = written.pop(("notes", "UPDATE"))
+        assert written == {("ledgers", "UPDATE"): 2, ("watches", "UPDATE"): 1}, "the ledger before the first request and at the end"
+        assert notes <= 6, "with each commit the mark, and now and then the report; both are one row"
+    acct.set(ids[-1], status="complete", completed=100)
+    assert kinds(place.once()) == ["job.completed"]
+    assert {what: n for what, n in count_writes(place).items() if what[0] in ("jobs", "pages", "events")} == {
+        ("jobs", "UPDATE"): 1, ("pages", "INSERT"): 1, ("events", "INSERT"): 1}
 
 
 def test_vanished_takes_a_sweep_and_a_look(place: Place, acct: Any, sim: SimKlaviyo) -> None:
