@@ -1,7 +1,7 @@
 /*
  * The core without memory: in each of these scenes every call of ours that takes memory fails in turn, once alone and once
  * with all after it. What is asked for comes whole or is refused; nothing is half done. That nothing leaks is for the
- * sanitizers and valgrind, which run this too.
+ * sanitizers and valgrind, which run this too. And how often it takes memory where it should not.
  *
  * The linker puts the functions below in front of the real ones (see the Makefile), for our own calls only: what the
  * libraries do without memory is tested with the whole daemon, tests/torture/test_memory.py.
@@ -33,9 +33,11 @@
 static size_t countdown; /* the allocation that fails; 0: none */
 static bool and_all_after;
 static bool failed;
+static size_t taken; /* how often memory was asked for */
 
 static bool fails(void)
 {
+    taken++;
     if (countdown != 1) {
         countdown -= countdown > 0;
         return false;
@@ -506,6 +508,109 @@ static void test_a_full_ledger_holds_the_window(void **state)
     budget_free(budget);
 }
 
+/* ---- what unchanged jobs cost ---- */
+
+#define MANY_JOBS 100
+
+/* Calls of ours that take memory, in the answers of one sweep of unchanged jobs. */
+struct cost {
+    size_t same;   /* a full sweep whose pages came before just so */
+    size_t read;   /* one whose pages are other bytes with the same jobs */
+    size_t active; /* an active sweep, which is always read */
+};
+
+/* Every second job is in progress; blank: behind it, so that it is not the same page. */
+static const char *list_body(int n, bool active, bool goes_on, const char *blank)
+{
+    static char text[MANY_JOBS * 160];
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"data\":[");
+    for (int i = 0; i < n; i += active ? 2 : 1)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s{\"type\":\"" TYPE "\",\"id\":\"J%d\",\"attributes\":{\"status\":\"%s\","
+                                 "\"total_count\":9,\"completed_count\":3,\"failed_count\":1}}",
+                                 i ? "," : "", i, i % 2 ? "complete" : "processing");
+    snprintf(text + used, sizeof text - used, "]%s}%s",
+             goes_on ? ",\"links\":{\"next\":\"/x?page[cursor]=2\"}" : "", blank);
+    return text;
+}
+
+/* The full list is a page of n jobs and an empty one. */
+static const char *body_for(const char *url, int n, const char *blank)
+{
+    if (strstr(url, "queued") || strstr(url, "cursor"))
+        return list_body(0, false, false, blank);
+    bool active = strstr(url, "processing");
+    return list_body(n, active, !active, blank);
+}
+
+static void sweep_once(struct watcher *watcher, int64_t now, int n, const char *blank, size_t *ret_full,
+                       size_t *ret_active)
+{
+    struct watcher_request request;
+    mono_time at;
+    *ret_full = *ret_active = 0;
+    while (watcher_next(watcher, (mono_time){now}, &request, &at)) {
+        const char *body = body_for(request.url, n, blank);
+        struct batch batch = {0};
+        struct watcher_answer answer = {.status = 200,
+                                        .error = "",
+                                        .body = body,
+                                        .body_len = strlen(body),
+                                        .rate = {-1, -1, -1, -1},
+                                        .server_now = {1795510800000 + now}};
+        size_t before = taken;
+        assert_true(watcher_answer(watcher, request.slot, &answer, (struct now){{now}, {1795510800000 + now}},
+                                   1, &batch));
+        *(strstr(request.url, "filter") ? ret_active : ret_full) += taken - before;
+        /* Nor has the store anything to write of them. */
+        assert_true(now == 0 || (batch.n_items == 0 && batch.n_jobs == 0));
+        batch_finish(&batch);
+        free(request.url);
+    }
+}
+
+static struct cost cost_of(int n)
+{
+    struct watcher_options options = {
+        .account = "main",
+        .family = &family,
+        .base = {"https://a.klaviyo.com", "2026-07-15"},
+        .rules = &alert_rules_default,
+        .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 60000},
+        .limits = {100, 1000, 0.5},
+        .retention = 30000,
+    };
+    struct cost cost;
+    size_t full, active;
+    struct watcher *watcher = watcher_new(&options, (mono_time){0});
+    assert_non_null(watcher);
+    sweep_once(watcher, 0, n, "", &full, &active);
+    sweep_once(watcher, 60000, n, "", &cost.same, &active);
+    sweep_once(watcher, 120000, n, " ", &cost.read, &cost.active);
+    assert_int_equal(job_table_count(watcher_table(watcher)), n);
+    watcher_free(watcher);
+    return cost;
+}
+
+/*
+ * A page takes memory for the parser, its arrays and its cursor, however many jobs are on it; one that came before just
+ * so for the next cursor alone, and the parser is not asked. What json-c takes inside is not counted here.
+ */
+static void test_unchanged_jobs_take_no_memory(void **state)
+{
+    (void)state;
+    struct cost few = cost_of(4), many = cost_of(MANY_JOBS);
+    print_message("a sweep of unchanged jobs takes memory %zu times, %zu when it is read again, an active "
+                  "one %zu times\n",
+                  many.same, many.read, many.active);
+    assert_int_equal(many.same, few.same);
+    assert_int_equal(many.read, few.read);
+    assert_int_equal(many.active, few.active);
+    assert_int_equal(many.same, 2);
+    assert_int_equal(many.read, 12);
+    assert_int_equal(many.active, 8);
+}
+
 #define SCENE(name)                                                                                          \
     static void test_##name(void **state)                                                                    \
     {                                                                                                        \
@@ -527,12 +632,19 @@ SCENE(budget)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),        cmocka_unit_test(test_render),
-        cmocka_unit_test(test_bad_template), cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_urls),         cmocka_unit_test(test_heartbeat),
-        cmocka_unit_test(test_config),       cmocka_unit_test(test_bad_config),
-        cmocka_unit_test(test_jobs),         cmocka_unit_test(test_watch),
-        cmocka_unit_test(test_budget),       cmocka_unit_test(test_a_full_ledger_holds_the_window),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_render),
+        cmocka_unit_test(test_bad_template),
+        cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_bad_config),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_a_full_ledger_holds_the_window),
+        cmocka_unit_test(test_unchanged_jobs_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
