@@ -282,6 +282,14 @@ static bool open_watches(struct app *app)
     return false;
 }
 
+static void warn_of_same_keys(const struct app *app)
+{
+    for (size_t i = 0; i < app->n_watches; i++) {
+        for (size_t j = 0; j < i; j++)
+            watch_warn_same_key(app->watches[j], app->watches[i]);
+    }
+}
+
 bool app_open(struct app *app, const struct options *options, enum journal_port port)
 {
     loop_hold_requests();
@@ -295,6 +303,8 @@ bool app_open(struct app *app, const struct options *options, enum journal_port 
     make_heap();
     if (!open_store(app) || !open_loop(app) || !open_delivery(app, port) || !open_watches(app))
         return false;
+    if (!app->once) /* of each run from cron it would be too much */
+        warn_of_same_keys(app);
     app->exit_code = EXIT_FINE;
     return true;
 }
@@ -403,6 +413,7 @@ static void swap(struct app *app, struct config *config, struct watch **watches)
     free(is_new);
     config_free(app->config);
     app->config = config;
+    warn_of_same_keys(app);
     http_renew(app->http);
 }
 

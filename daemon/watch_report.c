@@ -1,8 +1,14 @@
 #include "watch_private.h"
+#include "same_key.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+
+void watch_warn_same_key(const struct watch *a, const struct watch *b)
+{
+    same_key_warn(a->account, &a->key, b->account, &b->key);
+}
 
 const char *watch_account(const struct watch *watch)
 {

@@ -6,6 +6,7 @@
 #include "../config_file.h"
 #include "../human.h"
 #include "../log.h"
+#include "../same_key.h"
 #include "../table.h"
 #include "../terminal.h"
 #include "../watch.h"
@@ -54,19 +55,35 @@ static bool print_families(const struct config_account *account)
     return fine;
 }
 
-static bool print_account(const struct config_account *account)
+/* The key is for the caller to wipe. */
+static bool print_account(const struct config_account *account, struct secret *ret_key)
 {
     char why[STORE_WHY], a[HUMAN_SIZE], b[HUMAN_SIZE], c[HUMAN_SIZE];
-    struct secret key;
-    bool fine = watch_read_key(account, &key, why, sizeof why);
-    if (fine)
-        secret_wipe(&key);
-    else
+    bool fine = watch_read_key(account, ret_key, why, sizeof why);
+    if (!fine)
         log_error("%s", why);
     printf("account \"%s\": key %s, every %s (idle %s), full sweep every %s\n", account->name,
            fine ? "present" : "MISSING", human_setting(account->interval, a),
            human_setting(account->idle_interval, b), human_setting(account->full_sweep_interval, c));
     return print_families(account) && fine;
+}
+
+static bool print_accounts(const struct config *config)
+{
+    struct secret *keys = calloc(config->n_accounts, sizeof *keys);
+    bool fine = keys;
+    for (size_t i = 0; keys && i < config->n_accounts; i++)
+        fine &= print_account(&config->accounts[i], &keys[i]);
+    for (size_t i = 0; keys && i < config->n_accounts; i++) {
+        for (size_t j = 0; j < i; j++)
+            same_key_warn(&config->accounts[j], &keys[j], &config->accounts[i], &keys[i]);
+    }
+    for (size_t i = 0; keys && i < config->n_accounts; i++)
+        secret_wipe(&keys[i]);
+    if (!keys)
+        log_error("out of memory");
+    free(keys);
+    return fine;
 }
 
 static void print_list(const char *what, const struct config_list *list)
@@ -102,10 +119,8 @@ static bool print_webhook(const struct config_webhook *webhook)
 static bool print_config(const struct config *config)
 {
     char a[HUMAN_SIZE], b[HUMAN_SIZE], c[HUMAN_SIZE], d[HUMAN_SIZE];
-    bool fine = true;
     printf("API %s, revision %s\n", config->api_url, config->revision);
-    for (size_t i = 0; i < config->n_accounts; i++)
-        fine &= print_account(&config->accounts[i]);
+    bool fine = print_accounts(config);
     for (size_t i = 0; i < config->n_webhooks; i++)
         fine &= print_webhook(&config->webhooks[i]);
     if (config->n_webhooks == 0)

@@ -112,6 +112,41 @@ def test_check(place: Place, acct: Any) -> None:
         assert secret not in done.stdout
 
 
+SAME_KEY = 'accounts "two" and "four" have the same key and 2 job types in common'
+
+
+def same_keys(place: Place, jobs_of_four: str) -> None:
+    """Of four sections two have one key; a third has it for other jobs."""
+    for name, key in (("one", "pk_one"), ("two", KEY), ("three", KEY), ("four", KEY)):
+        place.secret(f"{name}.key", key)
+    jobs = {"one": '{ "catalog-item-*" }', "two": '{ "catalog-item-*" }', "three": f'{{ "{DELETE}" }}', "four": jobs_of_four}
+    place.write(accounts="".join(f'account "{n}" {{ api-key-file = "{place.path}/{n}.key" jobs = {j} }}\n' for n, j in jobs.items()))
+
+
+def test_check_warns_of_two_sections_with_one_key(place: Place) -> None:
+    same_keys(place, '{ "catalog-item-bulk-create-job", "catalog-item-bulk-delete-job" }')
+    done = place.check_config()
+    assert done.returncode == 0, "it is not forbidden"
+    assert SAME_KEY in done.stderr and "a part of the budget" in done.stderr
+    assert done.stderr.count("same key") == 1 and KEY not in done.stdout + done.stderr
+    same_keys(place, '{ "catalog-variant-*" }')
+    assert place.check_config().stderr == ""
+
+
+def test_the_daemon_warns_of_two_sections_with_one_key(place: Place, acct: Any, sim: SimKlaviyo) -> None:
+    sim.account("pk_one", name="other")
+    same_keys(place, '{ "catalog-variant-*" }')
+    daemon = place.daemon()
+    daemon.wait_line("watching")
+    same_keys(place, '{ "catalog-item-bulk-create-job", "catalog-item-bulk-delete-job" }')
+    daemon.reload()
+    daemon.wait_line(SAME_KEY)
+    daemon.stop()
+    assert daemon.text().count("same key") == 1
+    daemon = place.daemon()
+    daemon.wait_line(SAME_KEY)
+
+
 def test_old_events_are_forgotten_but_not_told_again(place: Place, acct: Any, told: list[dict[str, Any]]) -> None:
     (file,) = place.state.glob("*.db")
     with sqlite3.connect(file) as db:
