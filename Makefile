@@ -214,7 +214,7 @@ budget-wire: all ## the budget over real sockets for minutes: a starved daemon, 
 	KLV_LONG=1 KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rP -n $(WORKERS) -p no:cacheprovider tests/integration/test_budget.py $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq
+bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq (about a quarter of an hour, most of it bash's)
 	$(MAKE) all $(REFERENCE)
 	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
 	$(MAKE) bench-gate
@@ -269,24 +269,21 @@ demo: deps ## install what is missing, build, show it at work for half a minute
 
 .PHONY: deps
 deps: ## install the Debian packages that building and testing need (nothing is done when all are there)
-	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(BUILD_DEPS) $(CHECK_DEPS) 2>/dev/null | \
-	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(BUILD_DEPS) $(CHECK_DEPS)", want); \
-	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
-	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+	$(call install_missing,$(BUILD_DEPS) $(CHECK_DEPS))
 
 .PHONY: deps-lint
 deps-lint: ## install what linting, sanitizing and fuzzing need
-	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(LINT_DEPS) 2>/dev/null | \
-	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(LINT_DEPS)", want); \
-	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
-	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+	$(call install_missing,$(LINT_DEPS))
 
 .PHONY: deps-bench
 deps-bench: ## install what measuring needs (Debian starts nginx on port 80 where systemd runs; `make bench` uses one of its own)
-	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(BENCH_DEPS) 2>/dev/null | \
-	  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(BENCH_DEPS)", want); \
-	  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
-	if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
+	$(call install_missing,$(BENCH_DEPS))
+
+# Those of the packages that are missing.
+install_missing = @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | \
+  awk '$$2 == "installed" { have[$$1] = 1 } END { split("$(1)", want); \
+  for (i in want) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+  if [ -n "$$missing" ]; then $(APT_INSTALL) $$missing; fi
 
 # Becomes root only when there is something to install and we are not root.
 APT_INSTALL = $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c \
