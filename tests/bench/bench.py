@@ -68,12 +68,12 @@ class Table:
 
     def show(self, jobs: int, script: str) -> None:
         base, names = self.cpu("(b) fetch and parse"), list(self.rows)
-        print(f"\n{jobs:,} jobs, {len(self.rows[names[0]])} runs each, medians")
-        print(f"{'':44}{'CPU ms':>9} {'peak MiB':>9} {'x (b)':>7} {'(c) is':>7}")
+        print(f"\n{jobs:,} jobs, medians")
+        print(f"{'':44}{'runs':>5} {'CPU ms':>9} {'peak MiB':>9} {'x (b)':>7} {'(c) is':>7}")
         for name in names:
             times = f"{self.cpu(script) / self.cpu(name):6.0f}x" if script in self.rows and name.startswith("(d)") else ""
             peak = "" if name.startswith("(c)") else f"{self.peak(name):.1f}"
-            print(f"{name:44}{self.cpu(name) * 1000:9.1f} {peak:>9} {self.cpu(name) / base:7.2f} {times:>7}", flush=True)
+            print(f"{name:44}{len(self.rows[name]):5} {self.cpu(name) * 1000:9.1f} {peak:>9} {self.cpu(name) / base:7.2f} {times:>7}", flush=True)
 
 
 SCRIPT = "(c) bash, curl, jq"
@@ -81,7 +81,7 @@ FIRST, SAME = "(d) klv-jobwatch once, first sweep", "(d) nothing changed"
 NEWEST, SPREAD = "(d) the newest 1% changed", "(d) 1% changed, one on each page"
 
 
-def measure(jobs: int, runs: int, script_runs: int, programs: tuple[Path, Path], place: Path) -> Table:
+def measure(jobs: int, runs: int, programs: tuple[Path, Path], place: Path) -> Table:
     program, reference = programs
     table, roots = Table(), {}
     for name in ("", "newest", "spread"):
@@ -94,12 +94,11 @@ def measure(jobs: int, runs: int, script_runs: int, programs: tuple[Path, Path],
         watch, base = Watch(program, place), server.url("base")
         watch.sweep(base, keep=place / "swept")
         watch.sweep(server.url("base+tls"), keep=place / "swept-tls")
-        for i in range(runs):
+        for _ in range(runs):
             table.take("(a) fetch", lambda: run(place, str(reference), "fetch", base + PATH, str(pages)))
             table.take("(b) fetch and parse", lambda: run(place, str(reference), "parse", base + PATH, str(pages)))
-            if i < script_runs:
-                (place / "poll").unlink(missing_ok=True)
-                table.take(SCRIPT, lambda: run(place, "bash", str(HERE / "poll.sh"), base + PATH, str(place / "poll")))
+            (place / "poll").unlink(missing_ok=True)
+            table.take(SCRIPT, lambda: run(place, "bash", str(HERE / "poll.sh"), base + PATH, str(place / "poll")))
             table.take(FIRST, lambda: watch.sweep(base))
             same = table.take(SAME, lambda: watch.sweep(base, place / "swept"))
             newest = table.take(NEWEST, lambda: watch.sweep(server.url("newest"), place / "swept"))
@@ -140,10 +139,8 @@ def main() -> int:
     missed = []
     for jobs in words.jobs:
         with tempfile.TemporaryDirectory(prefix="klv-bench-") as folder:
-            small = jobs <= 10_000
-            runs = words.runs or (15 if small else 5)
-            script_runs = runs if small else 1
-            missed += bars(measure(jobs, runs, script_runs, (words.program, words.reference), Path(folder)))
+            runs = words.runs or (15 if jobs <= 10_000 else 5)
+            missed += bars(measure(jobs, runs, (words.program, words.reference), Path(folder)))
     return 1 if missed else 0
 
 
