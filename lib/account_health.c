@@ -1,8 +1,5 @@
 #include "account_health.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* The watches' troubles in one picture. */
 struct picture {
     size_t away;
@@ -39,18 +36,7 @@ static bool tell(const char *account, const struct condition *condition, enum co
 {
     if (news == CONDITION_QUIET)
         return true;
-    char distinct[DISTINCT_SIZE];
-    condition_distinct(condition, distinct, sizeof distinct - 8);
-    if (news == CONDITION_OVER)
-        snprintf(distinct + strlen(distinct), 8, " over");
-    struct event *event = event_new(kind, now.wall, account, "", NULL, distinct);
-    if (event) {
-        event->reminder = news == CONDITION_REMINDED;
-        if (!event_set_note(event, note, figure)) {
-            event_free(event);
-            event = NULL;
-        }
-    }
+    struct event *event = condition_event(condition, news, kind, now.wall, account, "", note, figure);
     return batch_add(batch, BATCH_EVENT, event, false);
 }
 

@@ -38,7 +38,19 @@ enum condition_news condition_end(struct condition *condition)
     return CONDITION_OVER;
 }
 
-void condition_distinct(const struct condition *condition, char *out, size_t size)
+struct event *condition_event(const struct condition *condition, enum condition_news news,
+                              enum event_kind kind, wall_time at, const char *account, const char *type,
+                              const char *note, int64_t figure)
 {
-    snprintf(out, size, "since=%" PRId64 " n=%" PRIu32, condition->since_wall.ms, condition->reminders);
+    char distinct[64];
+    snprintf(distinct, sizeof distinct, "since=%" PRId64 " n=%" PRIu32 "%s", condition->since_wall.ms,
+             condition->reminders, news == CONDITION_OVER ? " over" : "");
+    struct event *event = event_new(kind, at, account, type, NULL, distinct);
+    if (!event)
+        return NULL;
+    event->reminder = news == CONDITION_REMINDED;
+    if (event_set_note(event, note, figure))
+        return event;
+    event_free(event);
+    return NULL;
 }

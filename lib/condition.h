@@ -47,7 +47,12 @@ static inline int64_t condition_age(const struct condition *condition, mono_time
     return mono_diff(now, condition->since);
 }
 
-/* Write what makes this telling distinct for event_id(): its beginning, and the reminder's number. */
-void condition_distinct(const struct condition *condition, char *out, size_t size);
+/*
+ * The event that tells these news (not CONDITION_QUIET), distinct by the condition's beginning, the reminder's number and
+ * whether it is over. type: the family's, "" when it is about the account. The caller frees it; NULL without memory.
+ */
+struct event *condition_event(const struct condition *condition, enum condition_news news,
+                              enum event_kind kind, wall_time at, const char *account, const char *type,
+                              const char *note, int64_t figure);
 
 #endif

@@ -162,8 +162,8 @@ void plan_sent(struct plan *plan, const struct plan_view *view, enum plan_action
         plan->since_full++;
 }
 
-/* The next point of the grid that began + interval begins; a late end leaves out points, it does not pile
- * them up. */
+/* An interval after the beginning; a sweep that ends later than that is followed by one at once, however many intervals
+ * it took. */
 static mono_time next_due(mono_time began, int64_t interval, mono_time now)
 {
     return mono_max(mono_add(began, interval), now);

@@ -5,9 +5,10 @@
  * as struct plan_view. Order of worth: the active sweep that is running (people wait for it), looks at jobs
  * that left, or the list that answers these for fewer requests, the next active sweep, looks that only bring
  * errors, the head page, the full sweep. So that a full sweep ends in time however scarce the budget is, it
- * gets one request in PLAN_FULL_TURN when it waits, the first one of all every second. Invariants: due times are kept on a grid from the beginning of the last
- * sweep, so latency is a promise; what was missed (outage, suspend, clock step) is caught up by one sweep,
- * never by a burst; after a failure nothing goes out before its back-off is over.
+ * gets one request in PLAN_FULL_TURN when it waits, the first one of all every second. Invariants: a sweep is due an
+ * interval after the last one began, or at once where that one took longer, so latency is a promise; what was missed
+ * (outage, suspend, clock step) is caught up by one sweep, never by a burst; after a failure nothing goes out before its
+ * back-off is over.
  */
 #ifndef JOBWATCH_PLAN_H
 #define JOBWATCH_PLAN_H

@@ -1,8 +1,5 @@
 #include "watcher_private.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static const enum event_kind condition_kinds[N_WATCH_CONDITIONS] = {
     [WATCH_THROTTLED] = EVENT_API_THROTTLED,    [WATCH_SCHEMA] = EVENT_API_SCHEMA,
     [WATCH_CAPACITY] = EVENT_CAPACITY_HIGH,     [WATCH_UNREACHABLE] = EVENT_API_UNREACHABLE,
@@ -110,20 +107,10 @@ bool watcher_tell_condition(struct dealing *dealing, struct condition *condition
     if (news == CONDITION_QUIET)
         return true;
     const struct watcher_options *options = &dealing->watcher->options;
-    char distinct[DISTINCT_SIZE];
-    condition_distinct(condition, distinct, sizeof distinct - 8);
-    if (news == CONDITION_OVER)
-        snprintf(distinct + strlen(distinct), 8, " over");
-    struct event *event =
-        event_new(kind, dealing->now.wall, options->account, options->family->type, NULL, distinct);
-    if (!event)
-        return false;
-    event->priority = priority;
-    event->reminder = news == CONDITION_REMINDED;
-    if (!event_set_note(event, note, figure)) {
-        event_free(event);
-        return false;
-    }
+    struct event *event = condition_event(condition, news, kind, dealing->now.wall, options->account,
+                                          options->family->type, note, figure);
+    if (event)
+        event->priority = priority;
     return batch_add(dealing->batch, BATCH_EVENT, event, false);
 }
 

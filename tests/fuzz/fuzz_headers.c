@@ -26,7 +26,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (retry_after_parse((const char *)data, size, (wall_time){0}, 1000, &ms))
         assert(ms >= 0 && ms <= 1000);
     rate_headers_parse(text, text, text, &headers);
-    assert(headers.limit >= -1 && headers.reset >= -1);
+    assert(headers.limit >= -1 && headers.limit <= 1000000000);
+    assert(headers.remaining == headers.limit && headers.reset == headers.limit); /* the same text */
+    assert(headers.retry_after == -1);
+    if (headers.limit >= 0) /* nothing but blanks stands before the number */
+        assert(strtoll(text, NULL, 10) == headers.limit);
+    struct rate_headers alone;
+    rate_headers_parse(NULL, text, NULL, &alone);
+    assert(alone.limit == -1 && alone.reset == -1 && alone.remaining == headers.remaining);
     free(text);
     return 0;
 }

@@ -65,7 +65,7 @@ static void test_a_head_page_leaves_the_next_active_sweep_its_budget(void **stat
     assert_int_equal(next(&plan, view, 10000).action, PLAN_HEAD);
 }
 
-static void test_due_times_stay_on_the_grid(void **state)
+static void test_due_times_count_from_the_beginning(void **state)
 {
     (void)state;
     struct plan plan = fresh(0);
@@ -317,7 +317,7 @@ int main(void)
         cmocka_unit_test(test_active_first_then_full),
         cmocka_unit_test(test_budget_holds_back_only_what_is_due),
         cmocka_unit_test(test_a_head_page_leaves_the_next_active_sweep_its_budget),
-        cmocka_unit_test(test_due_times_stay_on_the_grid),
+        cmocka_unit_test(test_due_times_count_from_the_beginning),
         cmocka_unit_test(test_full_sweep_is_not_starved),
         cmocka_unit_test(test_an_endless_active_sweep_starves_nobody),
         cmocka_unit_test(test_a_full_sweep_leaves_room),
