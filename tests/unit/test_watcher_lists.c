@@ -90,7 +90,7 @@ static void test_those_that_leave_behind_a_head_sweep_are_answered_by_the_next(v
     answer(&bench, 200, many(8, 11, "processing", "3"));
     for (int i = 12; i < 24; i++) {
         assert_memory_equal(ask(&bench), "?page%5Bcursor%5D=", 18);
-        char next[8] = "";
+        char next[12] = "";
         if (i < 23)
             snprintf(next, sizeof next, "%d", i);
         answer(&bench, 200, many(i, i, "complete", next));
@@ -265,7 +265,7 @@ static void test_sweeps_do_not_make_each_other_stale(void **state)
     assert_string_equal(ask(&bench), PROCESSING);
     answer(&bench, 200, many(0, 29, "processing", ""));
     for (int i = 0; i < 30; i++) {
-        char next[8] = "";
+        char next[12] = "";
         if (i < 29)
             snprintf(next, sizeof next, "%d", i + 1);
         answer_slot(&bench, full, 200, many(i, i, "processing", next));
@@ -286,7 +286,7 @@ static void test_a_slow_sweep_survives_an_error(void **state)
     assert_string_equal(ask(&bench), QUEUED); /* never answered: no other sweep is in the way */
     assert_string_equal(ask(&bench), "");
     for (int i = 0; i < 5; i++) {
-        char next[8];
+        char next[12];
         snprintf(next, sizeof next, "%d", i + 1);
         bench.now += 500000;
         answer(&bench, 200, many(i, i, "complete", next));
@@ -343,7 +343,7 @@ static void test_cursors_that_all_expire_end_the_sweep(void **state)
     assert_string_equal(ask(&bench), QUEUED); /* never answered */
     for (int i = 0; i < 4; i++) {
         expect_told(&bench, "");
-        char next[8], url[40];
+        char next[12], url[40];
         snprintf(next, sizeof next, "%d", i);
         snprintf(url, sizeof url, "?page%%5Bcursor%%5D=%d", i);
         assert_string_equal(ask(&bench), "");
