@@ -15,6 +15,7 @@
 #ifndef KLV_STORE_H
 #define KLV_STORE_H
 
+#include "../lib/budget.h"
 #include "../lib/event.h"
 #include "../lib/job_table.h"
 
@@ -187,11 +188,12 @@ bool store_deliveries_release(struct store *store, int64_t seq, mono_time when);
 /* sink NULL: all of them. */
 bool store_delivery_counts(struct store *store, const char *sink, int64_t *ret_waiting, int64_t *ret_dead);
 
-/* The ledger of one watch: end times of requests, and what is left of the share (1: all, as of one that has no ledger);
+/* The ledger of one watch: end times of requests, and what is left of the share (all, of one that has no ledger);
  * replaced as a whole. */
-bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n, double left);
+bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n,
+                      struct budget_left left);
 bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n,
-                       double *ret_left);
+                       struct budget_left *ret_left);
 
 /*
  * Retention: remove events (with their deliveries) that were recorded before `before` and of which no delivery

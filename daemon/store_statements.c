@@ -37,10 +37,9 @@ const char *const statement_texts[N_STATEMENTS] = {
     [SQL_CONDITION_REMOVE] = "DELETE FROM conditions WHERE account = ?1 AND family = ?2 AND kind = ?3",
     [SQL_CONDITIONS_LOAD] = "SELECT kind, since, since_wall, told, reminders, note FROM conditions"
                             " WHERE account = ?1 AND family = ?2",
-    [SQL_LEDGER_PUT] = "INSERT INTO ledgers (watch, times, budget_left) VALUES (?1, ?2, ?3) ON CONFLICT "
-                       "(watch) DO UPDATE SET"
-                       " times = ?2, budget_left = ?3",
-    [SQL_LEDGER_LOAD] = "SELECT times, budget_left FROM ledgers WHERE watch = ?1",
+    [SQL_LEDGER_PUT] = "INSERT INTO ledgers (watch, times, budget_left, good_since) VALUES (?1, ?2, ?3, ?4)"
+                       " ON CONFLICT (watch) DO UPDATE SET times = ?2, budget_left = ?3, good_since = ?4",
+    [SQL_LEDGER_LOAD] = "SELECT times, budget_left, good_since FROM ledgers WHERE watch = ?1",
     [SQL_EVENT_ADD] = "INSERT INTO events (id, kind, priority, at, account, family, job_id, status, total, "
                       "completed, failed,"
                       " skipped, previous_status, previous_completed, previous_failed, created_at, "

@@ -103,7 +103,8 @@ bool store_conditions_load(struct store *store, const char *account, const char 
     return fine && go_on;
 }
 
-bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n, double left)
+bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times, size_t n,
+                      struct budget_left left)
 {
     sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_PUT);
     if (!statement)
@@ -114,16 +115,17 @@ bool store_ledger_put(struct store *store, int64_t watch, const mono_time *times
         sqlite3_bind_zeroblob(statement, 2, 0);
     else
         sqlite3_bind_blob64(statement, 2, times, n * sizeof *times, SQLITE_TRANSIENT);
-    sqlite3_bind_double(statement, 3, left);
+    sqlite3_bind_double(statement, 3, left.share);
+    sqlite3_bind_int64(statement, 4, left.good_since.ms);
     return store_run(store, statement);
 }
 
 bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, size_t max, size_t *ret_n,
-                       double *ret_left)
+                       struct budget_left *ret_left)
 {
     bool fine;
     size_t n = 0;
-    double left = 1;
+    struct budget_left left = {.share = 1};
     sqlite3_stmt *statement = store_statement(store, SQL_LEDGER_LOAD);
     if (!statement)
         return false;
@@ -133,7 +135,8 @@ bool store_ledger_load(struct store *store, int64_t watch, mono_time *times, siz
         n = n < max ? n : max;
         if (n > 0)
             memcpy(times, sqlite3_column_blob(statement, 0), n * sizeof *times);
-        left = sqlite3_column_double(statement, 1);
+        left.share = sqlite3_column_double(statement, 1);
+        left.good_since.ms = sqlite3_column_int64(statement, 2);
         sqlite3_reset(statement);
     }
     *ret_n = n;

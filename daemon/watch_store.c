@@ -81,7 +81,7 @@ static bool load_ledger(struct store *store, int64_t watch, struct watcher *watc
 {
     mono_time *times = calloc(BUDGET_MAX_LEDGER, sizeof *times);
     size_t n = 0;
-    double left;
+    struct budget_left left;
     bool fine = times && store_ledger_load(store, watch, times, BUDGET_MAX_LEDGER, &n, &left) &&
                 budget_import(watcher_budget(watcher), now.mono, times, n);
     if (fine)
@@ -200,7 +200,7 @@ static bool write_ledger(const struct watch_rows *rows, struct store *store, str
 bool watch_rows_spend(struct watch_rows *rows, uint32_t n, const struct budget *budget, mono_time now)
 {
     mono_time blocked_until = budget_usage(budget, now).blocked_until;
-    double left = budget_left(budget);
+    double left = budget_left(budget).share;
     rows->uncovered = n > rows->covered || blocked_until.ms > rows->blocked_until.ms || left < rows->left;
     if (!rows->uncovered)
         rows->covered -= n;
@@ -213,7 +213,7 @@ bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watch
         return true;
     rows->covered = budget_reserve(watcher_budget(watcher));
     rows->blocked_until = budget_usage(watcher_budget(watcher), now.mono).blocked_until;
-    rows->left = budget_left(watcher_budget(watcher));
+    rows->left = budget_left(watcher_budget(watcher)).share;
     return write_ledger(rows, store, watcher, rows->covered, now);
 }
 

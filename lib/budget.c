@@ -524,13 +524,14 @@ bool budget_import(struct budget *budget, mono_time now, const mono_time *times,
     return true;
 }
 
-double budget_left(const struct budget *budget)
+struct budget_left budget_left(const struct budget *budget)
 {
-    return budget->share;
+    return (struct budget_left){.share = budget->share, .good_since = budget->good_since};
 }
 
-void budget_restore_left(struct budget *budget, mono_time now, double left)
+void budget_restore_left(struct budget *budget, mono_time now, struct budget_left left)
 {
-    budget->share = left >= 1 ? 1 : left > LEAST_SHARE ? left : LEAST_SHARE;
-    budget->good_since = mono_max(now, budget->blocked_until);
+    mono_time latest = mono_max(now, budget->blocked_until);
+    budget->share = left.share >= 1 ? 1 : left.share > LEAST_SHARE ? left.share : LEAST_SHARE;
+    budget->good_since = left.good_since.ms < latest.ms ? left.good_since : latest;
 }

@@ -118,10 +118,16 @@ uint32_t budget_reserve(const struct budget *budget);
 bool budget_import(struct budget *budget, mono_time now, const mono_time *times, size_t n);
 
 /*
- * What 429s have left of the share, over 0 to 1, for the store; and that of an earlier life, into a new budget after its
- * ledger: it grows back from now on, or from the end of the wait. Figures that it cannot have are taken for the nearest.
+ * What 429s have left of the share, over 0 to 1, and since when answers have been good, for the store; and those of an
+ * earlier life, into a new budget after its ledger. It grows back as if that life went on, so that it does for lives
+ * that are shorter than it takes too. Figures that cannot be are taken for the nearest that can.
  */
-double budget_left(const struct budget *budget);
-void budget_restore_left(struct budget *budget, mono_time now, double left);
+struct budget_left {
+    double share;
+    mono_time good_since;
+};
+
+struct budget_left budget_left(const struct budget *budget);
+void budget_restore_left(struct budget *budget, mono_time now, struct budget_left left);
 
 #endif

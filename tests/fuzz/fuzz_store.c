@@ -184,7 +184,7 @@ static const struct {
      " next_cursor) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
      7},
     {"UPDATE jobs SET record = ?1, page = ?2", 2},
-    {"INSERT OR REPLACE INTO ledgers (watch, times, budget_left) VALUES (1, ?1, ?2)", 2},
+    {"INSERT OR REPLACE INTO ledgers (watch, times, budget_left, good_since) VALUES (1, ?1, ?2, ?3)", 3},
     {"UPDATE watches SET baseline_at = ?1, full_pages = ?2, last_good = ?3", 3},
     {"INSERT OR REPLACE INTO notes (key, text) VALUES ('time', ?1)", 1},
 };

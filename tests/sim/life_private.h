@@ -54,7 +54,7 @@ struct run {
     struct watcher *stored;  /* what the store has of it: the dead one's table and state */
     mono_time ledger[BUDGET_MAX_LEDGER];
     size_t n_ledger;
-    double budget_left; /* what the ledger says of the share */
+    struct budget_left budget_left; /* what the ledger says of the share */
     uint32_t covered;
     struct flight flights[MAX_FLIGHTS];
     struct arrivals arrivals;

@@ -175,7 +175,7 @@ static void test_a_halved_share_outlives_the_process(void **state)
     limited(budget, 0, 1000);
     limited(budget, 2000, 1000);
     size_t n = budget_export(budget, (mono_time){2000}, 0, times, 8);
-    double left = budget_left(budget);
+    struct budget_left left = budget_left(budget);
     budget_free(budget);
     budget = new_budget(100, 1000);
     assert_true(budget_import(budget, (mono_time){2500}, times, n));
@@ -192,6 +192,26 @@ static void test_a_halved_share_outlives_the_process(void **state)
     budget_free(budget);
 }
 
+/* As `once` from cron: each life is over before a stretch of good answers is. */
+static void test_a_share_grows_back_over_short_lives(void **state)
+{
+    (void)state;
+    struct budget *budget = new_budget(100, 1000);
+    limited(budget, 0, 1000);
+    for (int64_t now = 60000; now <= 600000; now += 60000) {
+        struct budget_left left = budget_left(budget);
+        budget_free(budget);
+        budget = new_budget(100, 1000);
+        budget_restore_left(budget, (mono_time){now}, left);
+        for (int64_t i = 0; i < 3; i++) {
+            budget_spend(budget, (mono_time){now + i * 100});
+            budget_done(budget, (mono_time){now + i * 100}, 200, &no_headers);
+        }
+        assert_int_equal(budget_usage(budget, (mono_time){now + 1000}).burst_now, 50 + now / 12000);
+    }
+    budget_free(budget);
+}
+
 static void test_a_stored_share_that_cannot_be(void **state)
 {
     (void)state;
@@ -201,10 +221,16 @@ static void test_a_stored_share_that_cannot_be(void **state)
     } cases[] = {{0, 2}, {-1, 2}, {NAN, 2}, {-INFINITY, 2}, {1.5, 100}, {INFINITY, 100}, {1, 100}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct budget *budget = new_budget(100, 1000);
-        budget_restore_left(budget, (mono_time){0}, cases[i].stored);
+        budget_restore_left(budget, (mono_time){0}, (struct budget_left){.share = cases[i].stored});
         assert_int_equal(budget_usage(budget, (mono_time){0}).burst_now, cases[i].burst);
         budget_free(budget);
     }
+    struct budget *budget = new_budget(100, 1000);
+    budget_restore_left(budget, (mono_time){0}, (struct budget_left){.share = 0.5, .good_since = MONO_NEVER});
+    budget_spend(budget, (mono_time){10000});
+    budget_done(budget, (mono_time){10000}, 200, &no_headers);
+    assert_int_equal(budget_usage(budget, (mono_time){10000}).burst_now, 55);
+    budget_free(budget);
 }
 
 static void test_429_without_retry_after(void **state)
@@ -703,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_one_halving_a_round_trip),
         cmocka_unit_test(test_a_wait_outlives_the_process),
         cmocka_unit_test(test_a_halved_share_outlives_the_process),
+        cmocka_unit_test(test_a_share_grows_back_over_short_lives),
         cmocka_unit_test(test_a_stored_share_that_cannot_be),
         cmocka_unit_test(test_when_nothing_is_left_all_waits_for_the_reset),
         cmocka_unit_test(test_the_largest_limit_is_as_cheap_as_a_small_one),
