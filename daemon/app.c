@@ -285,8 +285,9 @@ static bool open_watches(struct app *app)
 static void warn_of_same_keys(const struct app *app)
 {
     for (size_t i = 0; i < app->n_watches; i++) {
-        for (size_t j = 0; j < i; j++)
-            watch_warn_same_key(app->watches[j], app->watches[i]);
+        bool warned = false;
+        for (size_t j = 0; j < i && !warned; j++)
+            warned = watch_warn_same_key(app->watches[j], app->watches[i]);
     }
 }
 

@@ -13,12 +13,12 @@ static bool has_family(const struct config_account *account, const struct family
     return false;
 }
 
-void same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
+bool same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
                    const struct secret *key_b)
 {
     size_t shared = 0;
     if (!key_a->text || !key_b->text || strcmp(key_a->text, key_b->text) != 0)
-        return;
+        return false;
     for (size_t i = 0; i < a->n_families; i++)
         shared += has_family(b, a->families[i]);
     if (shared > 0)
@@ -27,4 +27,5 @@ void same_key_warn(const struct config_account *a, const struct secret *key_a, c
             "budget of the limits they share, and tells each alert; make them one, or give each jobs of its "
             "own, or a part of the budget",
             a->name, b->name, shared);
+    return shared > 0;
 }

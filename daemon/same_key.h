@@ -10,8 +10,9 @@
 #include "secret.h"
 #include "../lib/config.h"
 
-/* Log it, when it is so. A zeroed secret, of a key that could not be read, is like no other. */
-void same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
+/* Log it, when it is so; true: it was. Once for a section is enough: of 500 with one key there are 124,750 pairs. A zeroed
+ * secret, of a key that could not be read, is like no other. */
+bool same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
                    const struct secret *key_b);
 
 #endif

@@ -66,8 +66,8 @@ bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
 void watch_close(struct watch *watch);
 void watch_free(struct watch *watch); /* NULL is fine */
 
-/* Warn when both ask with one key for the same jobs, see same_key.h. */
-void watch_warn_same_key(const struct watch *a, const struct watch *b);
+/* Warn when both ask with one key for the same jobs, and say so: see same_key.h. */
+bool watch_warn_same_key(const struct watch *a, const struct watch *b);
 
 const char *watch_account(const struct watch *watch);
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void watch_warn_same_key(const struct watch *a, const struct watch *b)
+bool watch_warn_same_key(const struct watch *a, const struct watch *b)
 {
-    same_key_warn(a->account, &a->key, b->account, &b->key);
+    return same_key_warn(a->account, &a->key, b->account, &b->key);
 }
 
 const char *watch_account(const struct watch *watch)

@@ -75,8 +75,9 @@ static bool print_accounts(const struct config *config)
     for (size_t i = 0; keys && i < config->n_accounts; i++)
         fine &= print_account(&config->accounts[i], &keys[i]);
     for (size_t i = 0; keys && i < config->n_accounts; i++) {
-        for (size_t j = 0; j < i; j++)
-            same_key_warn(&config->accounts[j], &keys[j], &config->accounts[i], &keys[i]);
+        bool warned = false;
+        for (size_t j = 0; j < i && !warned; j++)
+            warned = same_key_warn(&config->accounts[j], &keys[j], &config->accounts[i], &keys[i]);
     }
     for (size_t i = 0; keys && i < config->n_accounts; i++)
         secret_wipe(&keys[i]);

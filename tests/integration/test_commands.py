@@ -131,6 +131,8 @@ def test_check_warns_of_two_sections_with_one_key(place: Place) -> None:
     assert done.stderr.count("same key") == 1 and KEY not in done.stdout + done.stderr
     same_keys(place, '{ "catalog-variant-*" }')
     assert place.check_config().stderr == ""
+    place.write(accounts="".join(f'account "shop-{i}" {{ api-key-file = "{place.path}/two.key" }}\n' for i in range(50)))
+    assert place.check_config().stderr.count("same key") == 49, "one for a section, not for each pair"
 
 
 def test_the_daemon_warns_of_two_sections_with_one_key(place: Place, acct: Any, sim: SimKlaviyo) -> None:
