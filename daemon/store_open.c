@@ -79,8 +79,8 @@ static const char *const migrations[] = {
     "CREATE TABLE notes_with_rowid (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;"
     "INSERT INTO notes_with_rowid SELECT key, text FROM notes; DROP TABLE notes;"
     "ALTER TABLE notes_with_rowid RENAME TO notes;",
-    "ALTER TABLE ledgers ADD COLUMN budget_left REAL NOT NULL DEFAULT 1;"
-    "ALTER TABLE ledgers ADD COLUMN good_since INTEGER NOT NULL DEFAULT 0;",
+    ("ALTER TABLE ledgers ADD COLUMN budget_left REAL NOT NULL DEFAULT 1;"
+     "ALTER TABLE ledgers ADD COLUMN good_since INTEGER NOT NULL DEFAULT 0;"),
 };
 enum { VERSION = sizeof migrations / sizeof *migrations };
 
