@@ -214,7 +214,7 @@ budget-wire: all ## the budget over real sockets for minutes: a starved daemon, 
 	KLV_LONG=1 KLV_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) -m pytest -q -rP -n $(WORKERS) -p no:cacheprovider tests/integration/test_budget.py $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq (about a quarter of an hour, most of it bash's)
+bench: deps deps-bench ## measure one sweep beside a loop of libcurl and json-c, and beside bash, curl and jq (about ten minutes, most of them bash's)
 	$(MAKE) all $(REFERENCE)
 	$(PYTHON) tests/bench/bench.py $(PROGRAM) $(REFERENCE) $(BENCH_ARGS)
 	$(MAKE) bench-gate
