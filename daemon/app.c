@@ -2,6 +2,7 @@
 
 #include "config_file.h"
 #include "log.h"
+#include "same_key.h"
 #include "supervise.h"
 #include "../lib/touch.h"
 
@@ -282,13 +283,14 @@ static bool open_watches(struct app *app)
     return false;
 }
 
+static struct keyed keyed_at(const void *user, size_t i)
+{
+    return watch_keyed(((const struct app *)user)->watches[i]);
+}
+
 static void warn_of_same_keys(const struct app *app)
 {
-    for (size_t i = 0; i < app->n_watches; i++) {
-        bool warned = false;
-        for (size_t j = 0; j < i && !warned; j++)
-            warned = watch_warn_same_key(app->watches[j], app->watches[i]);
-    }
+    same_key_warn(keyed_at, app, app->n_watches);
 }
 
 bool app_open(struct app *app, const struct options *options, enum journal_port port)

@@ -13,19 +13,27 @@ static bool has_family(const struct config_account *account, const struct family
     return false;
 }
 
-bool same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
-                   const struct secret *key_b)
+static bool warn_of(struct keyed a, struct keyed b)
 {
     size_t shared = 0;
-    if (!key_a->text || !key_b->text || strcmp(key_a->text, key_b->text) != 0)
+    if (!a.key->text || !b.key->text || strcmp(a.key->text, b.key->text) != 0)
         return false;
-    for (size_t i = 0; i < a->n_families; i++)
-        shared += has_family(b, a->families[i]);
+    for (size_t i = 0; i < a.account->n_families; i++)
+        shared += has_family(b.account, a.account->families[i]);
     if (shared > 0)
         log_warning(
             "accounts \"%s\" and \"%s\" have the same key and %zu job types in common: each takes a whole "
             "budget of the limits they share, and tells each alert; make them one, or give each jobs of its "
             "own, or a part of the budget",
-            a->name, b->name, shared);
+            a.account->name, b.account->name, shared);
     return shared > 0;
+}
+
+void same_key_warn(struct keyed (*at)(const void *user, size_t i), const void *user, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool warned = false;
+        for (size_t j = 0; j < i && !warned; j++)
+            warned = warn_of(at(user, j), at(user, i));
+    }
 }

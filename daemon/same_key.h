@@ -10,9 +10,13 @@
 #include "secret.h"
 #include "../lib/config.h"
 
-/* Log it, when it is so; true: it was. Once for a section is enough: of 500 with one key there are 124,750 pairs. A zeroed
- * secret, of a key that could not be read, is like no other. */
-bool same_key_warn(const struct config_account *a, const struct secret *key_a, const struct config_account *b,
-                   const struct secret *key_b);
+/* A section and its key; a zeroed secret, of a key that could not be read, is like no other. Both are the caller's. */
+struct keyed {
+    const struct config_account *account;
+    const struct secret *key;
+};
+
+/* Log it of those of the n sections that are so. Once for a section: of 500 with one key there are 124,750 pairs. */
+void same_key_warn(struct keyed (*at)(const void *user, size_t i), const void *user, size_t n);
 
 #endif

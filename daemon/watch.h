@@ -12,7 +12,7 @@
 #define KLV_WATCH_H
 
 #include "delivery.h"
-#include "secret.h"
+#include "same_key.h"
 #include "../lib/heartbeat.h"
 
 struct watch; /* one account */
@@ -66,8 +66,8 @@ bool watch_reconfigure(struct watch *watch, const struct watch_shared *shared,
 void watch_close(struct watch *watch);
 void watch_free(struct watch *watch); /* NULL is fine */
 
-/* Warn when both ask with one key for the same jobs, and say so: see same_key.h. */
-bool watch_warn_same_key(const struct watch *a, const struct watch *b);
+/* Its section and key, for same_key.h; they are the watch's. */
+struct keyed watch_keyed(const struct watch *watch);
 
 const char *watch_account(const struct watch *watch);
 

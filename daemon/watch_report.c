@@ -1,13 +1,12 @@
 #include "watch_private.h"
-#include "same_key.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
-bool watch_warn_same_key(const struct watch *a, const struct watch *b)
+struct keyed watch_keyed(const struct watch *watch)
 {
-    return same_key_warn(a->account, &a->key, b->account, &b->key);
+    return (struct keyed){watch->account, &watch->key};
 }
 
 const char *watch_account(const struct watch *watch)

@@ -41,8 +41,8 @@ bool watch_rows_are_urgent(const struct watch_rows *rows, struct watcher *watche
  * Before requests leave, the ledger in the store covers them, and some more, so that not all have to wait for the disk.
  * spend: n requests, spent already, are about to leave; true: they must wait for cover, which is within an open
  * transaction and writes nothing when none wait. It is wanted without a request too when nothing may be sent for longer,
- * or less may, than the ledger says: a process that dies meanwhile must not make the next one forget. covered: how that ended. When
- * the store failed they may go all the same: the windows of this life hold without it.
+ * or less may, than the ledger says: a process that dies meanwhile must not make the next one forget. covered: how that
+ * ended. When the store failed they may go all the same: the windows of this life hold without it.
  */
 bool watch_rows_spend(struct watch_rows *rows, uint32_t n, const struct budget *budget, mono_time now);
 bool watch_rows_cover(struct watch_rows *rows, struct store *store, struct watcher *watcher, struct now now);

@@ -68,17 +68,25 @@ static bool print_account(const struct config_account *account, struct secret *r
     return print_families(account) && fine;
 }
 
+struct read_keys {
+    const struct config *config;
+    struct secret *keys;
+};
+
+static struct keyed keyed_at(const void *user, size_t i)
+{
+    const struct read_keys *read = user;
+    return (struct keyed){&read->config->accounts[i], &read->keys[i]};
+}
+
 static bool print_accounts(const struct config *config)
 {
     struct secret *keys = calloc(config->n_accounts, sizeof *keys);
     bool fine = keys;
     for (size_t i = 0; keys && i < config->n_accounts; i++)
         fine &= print_account(&config->accounts[i], &keys[i]);
-    for (size_t i = 0; keys && i < config->n_accounts; i++) {
-        bool warned = false;
-        for (size_t j = 0; j < i && !warned; j++)
-            warned = same_key_warn(&config->accounts[j], &keys[j], &config->accounts[i], &keys[i]);
-    }
+    if (keys)
+        same_key_warn(keyed_at, &(struct read_keys){config, keys}, config->n_accounts);
     for (size_t i = 0; keys && i < config->n_accounts; i++)
         secret_wipe(&keys[i]);
     if (!keys)

@@ -182,12 +182,10 @@ static void test_a_halved_share_outlives_the_process(void **state)
     budget_restore_left(budget, (mono_time){2500}, left);
     assert_int_equal(budget_usage(budget, (mono_time){2500}).burst_now, 25);
     for (int64_t now = 3000; now < 13000; now += 1000) {
-        budget_spend(budget, (mono_time){now});
-        budget_done(budget, (mono_time){now}, 200, &no_headers);
+        one(budget, now, now);
         assert_int_equal(budget_usage(budget, (mono_time){now}).burst_now, 25);
     }
-    budget_spend(budget, (mono_time){13000});
-    budget_done(budget, (mono_time){13000}, 200, &no_headers);
+    one(budget, 13000, 13000);
     assert_int_equal(budget_usage(budget, (mono_time){13000}).burst_now, 30);
     budget_free(budget);
 }
@@ -203,10 +201,8 @@ static void test_a_share_grows_back_over_short_lives(void **state)
         budget_free(budget);
         budget = new_budget(100, 1000);
         budget_restore_left(budget, (mono_time){now}, left);
-        for (int64_t i = 0; i < 3; i++) {
-            budget_spend(budget, (mono_time){now + i * 100});
-            budget_done(budget, (mono_time){now + i * 100}, 200, &no_headers);
-        }
+        for (int64_t i = 0; i < 3; i++)
+            one(budget, now + i * 100, now + i * 100);
         assert_int_equal(budget_usage(budget, (mono_time){now + 1000}).burst_now, 50 + now / 12000);
     }
     budget_free(budget);
@@ -227,8 +223,7 @@ static void test_a_stored_share_that_cannot_be(void **state)
     }
     struct budget *budget = new_budget(100, 1000);
     budget_restore_left(budget, (mono_time){0}, (struct budget_left){.share = 0.5, .good_since = MONO_NEVER});
-    budget_spend(budget, (mono_time){10000});
-    budget_done(budget, (mono_time){10000}, 200, &no_headers);
+    one(budget, 10000, 10000);
     assert_int_equal(budget_usage(budget, (mono_time){10000}).burst_now, 55);
     budget_free(budget);
 }

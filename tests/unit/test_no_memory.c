@@ -435,21 +435,24 @@ static bool turn_once(struct watcher *watcher, struct account_health *health, st
     return got;
 }
 
+static const struct watcher_options watcher_options = {
+    .account = "main",
+    .family = &family,
+    .base = {"https://a.klaviyo.com", "2026-07-15"},
+    .rules = &alert_rules_default,
+    .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 60000},
+    .limits = {100, 1000, 0.5},
+    .retention = 30000,
+};
+
 static bool scene_watch(void)
 {
     struct alert_rules rules = alert_rules_default;
     struct account_health health = {0};
     struct now now = {{1000000}, {1795510800000}};
-    struct watcher_options options = {
-        .account = "main",
-        .family = &family,
-        .base = {"https://a.klaviyo.com", "2026-07-15"},
-        .rules = &rules,
-        .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 60000},
-        .limits = {100, 1000, 0.5},
-        .detail_timeout = 10000,
-        .retention = 30000,
-    };
+    struct watcher_options options = watcher_options;
+    options.rules = &rules;
+    options.detail_timeout = 10000;
     rules.job_created = true;
     struct watcher *watcher = watcher_new(&options, now.mono);
     bool got = watcher && watcher_want_errors(watcher, "A");
@@ -571,18 +574,9 @@ static void sweep_once(struct watcher *watcher, int64_t now, int n, const char *
 
 static struct cost cost_of(int n)
 {
-    struct watcher_options options = {
-        .account = "main",
-        .family = &family,
-        .base = {"https://a.klaviyo.com", "2026-07-15"},
-        .rules = &alert_rules_default,
-        .plan = {.interval = 10000, .idle_interval = 60000, .full_sweep_interval = 60000},
-        .limits = {100, 1000, 0.5},
-        .retention = 30000,
-    };
     struct cost cost;
     size_t full, active;
-    struct watcher *watcher = watcher_new(&options, (mono_time){0});
+    struct watcher *watcher = watcher_new(&watcher_options, (mono_time){0});
     assert_non_null(watcher);
     sweep_once(watcher, 0, n, "", &full, &active);
     sweep_once(watcher, 60000, n, "", &cost.same, &active);
